@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * home.c: what only the home shard's thread does to an aio: take its entries, link and visit its timer, call its
+ * cancel function and its callback, release its slot.
+ *
+ * Two kinds of entry, which never stand for one another:
+ *   completion  posted by whoever moved the word to DONE, always, once per operation. DONE is its own hold: nothing
+ *               but this entry leads to delivery, and an aio in DONE is never released.
+ *   request     (abort, ARM, DESTROY) posted by whoever turned QUEUED 0 -> 1. It carries no operation: home looks at
+ *               the word as it is then, so a late abort cannot hit the next operation, and requests coalesce.
+ *
+ * Invariants
+ *   I1  User code runs from the on_ready functions below and nowhere else, one item at a time (shard.c, I1).
+ *   I2  A cancel item is on the ready queue before its operation's completion can be (the queue is FIFO, and the
+ *       completion is listed when it is drained): a callback never starts while its operation's cancel function
+ *       runs, and a cancel item whose word is DONE already skips the function.
+ *   I3  QUEUED stays set until home clears it by RMW: when it processes a request that needs no cancel item, or just
+ *       before the cancel function of one that does. Until then the request node is home's and the slot is not
+ *       released.
+ *   I4  TIMER is set and cleared here and in a start on this thread only. It is set exactly while the timer is linked,
+ *       but for the moment between the wheel's unlinking and the CAS that says so.
+ *   I5  After the RMW that clears RUNNING the aio is touched again only if that RMW saw DESTROY with no other hold,
+ *       in which case nobody else will.
+ *
+ * The visit table (a timer came out of the wheel):
+ *   DEFERRED, due               -> CANCELING with the operation's expiry reason, TIMER cleared; a cancel item on the
+ *                                  timer node. A pending ABORT keeps its reason (its entry will find CANCELING)
+ *   DEFERRED, not yet due       -> linked again at the real deadline (no deadline: TIMER cleared)
+ *   IDLE, releasable            -> released
+ *   any other word              -> TIMER cleared, nothing else; a racing start sees TIMER clear and arms, or wins
+ *                                  the race, and then the visit starts over and links again
+ */
+#include "engine/aio/home.h"
+
+#include "engine/base/clock.h"
+#include "engine/base/misuse.h"
+#include "engine/shard/fleet.h"
+#include "engine/shard/park.h"
+
+/* ---- entries, from any thread */
+
+void
+pw_aio_post_done(nng_aio *aio, unsigned home)
+{
+	struct pw_shard *self = pw_shard_self();
+	pw_mail mail = pw_mail_of(&aio->done_node, PW_KIND_DONE);
+	if (self != NULL && self->settings.id == home) {
+		pw_count_add(&self->counters.finished_home, 1);
+		pw_shard_ready(self, mail);
+	} else {
+		pw_shard_post(pw_fleet_shard(home), mail);
+	}
+}
+
+void
+pw_aio_post_request(nng_aio *aio)
+{
+	/* P3: `home` is read after the CAS that set QUEUED; QUEUED keeps it from moving. */
+	pw_shard_post(pw_fleet_shard(pw_aio_home(aio)), pw_mail_of(&aio->request_node, PW_KIND_REQUEST));
+}
+
+bool
+pw_aio_usable(const nng_aio *aio, const char *function)
+{
+	if (aio == NULL) {
+		pw_misuse(function, NULL, 0, "the handle is NULL");
+		return false;
+	}
+	if (pw_fleet_is_foreign(pw_aio_home(aio))) {
+		pw_misuse(function, aio, 0, "the handle belongs to the parent of this forked process");
+		return false;
+	}
+	return true;
+}
+
+/* ---- timers */
+
+void
+pw_aio_link(struct pw_shard *shard, nng_aio *aio, bool again)
+{
+	if (again) {
+		pw_wheel_unlink(&shard->wheel, aio->slot);
+	}
+	uint64_t deadline_ns = pw_load_relaxed_64(&aio->deadline_ns); /* relaxed: P1 handed it over */
+	pw_wheel_link(&shard->wheel, aio->slot, pw_shard_tick_of(shard, deadline_ns));
+	pw_count_add(&shard->counters.armed, 1);
+}
+
+void
+pw_aio_release(nng_aio *aio)
+{
+	uint32_t slot = aio->slot;
+	pw_arena_release(pw_arena_of(slot), slot); /* P11 */
+}
+
+/* Home, the last one to hold the aio: out of the wheel, and back to its arena. */
+static void
+release_home(struct pw_shard *shard, nng_aio *aio, uint64_t word)
+{
+	if ((word & PW_TIMER) != 0) {
+		pw_wheel_unlink(&shard->wheel, aio->slot);
+	}
+	pw_aio_release(aio);
+}
+
+/* A linked deadline that is later than this operation's must move. */
+static bool
+linked_too_late(const struct pw_shard *shard, const nng_aio *aio, uint64_t deadline_ns)
+{
+	uint64_t now_tick = shard->now_ns >> shard->tick_shift;
+	return pw_shard_tick_of(shard, deadline_ns) < pw_wheel_tick(aio->timer.at, now_tick);
+}
+
+/* ---- drain */
+
+static void
+on_done_mail(struct pw_shard *shard, struct pw_node *node)
+{
+	pw_count_add(&shard->counters.finished_foreign, 1);
+	pw_shard_ready(shard, pw_mail_of(node, PW_KIND_DONE));
+}
+
+static void
+on_request_mail(struct pw_shard *shard, struct pw_node *node)
+{
+	nng_aio *aio = PW_CONTAINER_OF(node, nng_aio, request_node);
+	uint64_t word = pw_load_acquire_64(&aio->word); /* P1 */
+
+	pw_count_add(&shard->counters.requests, 1);
+	for (;;) {
+		bool deferred = pw_word_state(word) == PW_DEFERRED;
+		if (deferred && (word & PW_ABORT) != 0) {
+			bool call = pw_aio_fn(aio) != NULL;
+			uint64_t after = pw_word_with_state(word, PW_CANCELING) & ~PW_ARM;
+			if (!call) {
+				after &= ~PW_QUEUED; /* nothing to call: only the provider's finish ends it */
+			}
+			if (pw_cas_acq_rel_64(&aio->word, &word, after)) { /* P4 */
+				if (call) {
+					pw_shard_ready(shard, pw_mail_of(node, PW_KIND_REQUEST)); /* I3: QUEUED stays set */
+				}
+				return;
+			}
+			continue;
+		}
+		uint64_t after = word & ~(PW_QUEUED | PW_ARM);
+		bool link = false, linked = (word & PW_TIMER) != 0;
+		if (deferred && (word & PW_ARM) != 0) {
+			uint64_t deadline_ns = pw_load_relaxed_64(&aio->deadline_ns);
+			link = deadline_ns != PW_NEVER_NS && (!linked || linked_too_late(shard, aio, deadline_ns));
+			after |= link ? PW_TIMER : 0;
+		}
+		if (!pw_cas_acq_rel_64(&aio->word, &word, after)) { /* P4 */
+			continue;
+		}
+		if (link) {
+			pw_aio_link(shard, aio, linked);
+		} else if (pw_word_releasable(after)) {
+			release_home(shard, aio, after);
+		} else if (!deferred) {
+			pw_count_add(&shard->counters.cancels_late, 1);
+		}
+		return;
+	}
+}
+
+/* ---- expiry */
+
+static void
+on_expire(struct pw_shard *shard, uint32_t slot)
+{
+	nng_aio *aio = pw_aio_of_slot(slot);
+	uint64_t word = pw_load_acquire_64(&aio->word); /* P1 */
+
+	for (;;) {
+		uint64_t deadline_ns = PW_NEVER_NS;
+		if (pw_word_state(word) == PW_DEFERRED) {
+			deadline_ns = pw_load_relaxed_64(&aio->deadline_ns);
+		}
+		if (deadline_ns <= shard->now_ns) {
+			int reason = (word & PW_ABORT) != 0 ? pw_word_reason(word)
+			    : (aio->op_flags & PW_OP_SLEEP) != 0 ? NNG_OK : NNG_ETIMEDOUT;
+			uint64_t after = pw_word_with_reason(pw_word_with_state(word, PW_CANCELING), reason) & ~PW_TIMER;
+			if (pw_cas_acq_rel_64(&aio->word, &word, after)) { /* P6 */
+				pw_count_add(&shard->counters.expired, 1);
+				pw_histogram_record(&shard->lateness, shard->now_ns - deadline_ns);
+				pw_shard_ready(shard, pw_mail_of(&aio->timer.ready, PW_KIND_EXPIRED));
+				return;
+			}
+			continue;
+		}
+		if (deadline_ns != PW_NEVER_NS && pw_load_relaxed_32(&shard->phase) == PW_PHASE_RUN) {
+			pw_aio_link(shard, aio, false); /* I4: TIMER is still set, and true again */
+			return;
+		}
+		if (pw_word_releasable(word)) {
+			pw_aio_release(aio);
+			return;
+		}
+		if (pw_cas_acq_rel_64(&aio->word, &word, word & ~PW_TIMER)) { /* P6 */
+			pw_count_add(&shard->counters.visits_stale, 1);
+			return;
+		}
+	}
+}
+
+/* ---- the ready queue: user code */
+
+/* Calls the cancel function of an operation that home moved to CANCELING, unless it has been finished since. */
+static void
+call_cancel(struct pw_shard *shard, nng_aio *aio, uint64_t word)
+{
+	if (pw_word_state(word) != PW_CANCELING) {
+		return;
+	}
+	nng_aio_cancelfn fn = pw_aio_fn(aio);
+	void *arg = aio->fn_arg;
+	shard->in_user_code = true;
+	fn(aio, arg, pw_word_reason(word));
+	shard->in_user_code = false;
+	pw_shard_call_ended(shard, (void *) (uintptr_t) fn);
+}
+
+static void
+on_cancel_ready(struct pw_shard *shard, struct pw_node *node)
+{
+	nng_aio *aio = PW_CONTAINER_OF(node, nng_aio, request_node);
+	uint64_t word = pw_fetch_and_acq_rel_64(&aio->word, ~PW_QUEUED); /* P4: the node is free again */
+	if (pw_word_state(word) == PW_CANCELING) {
+		pw_count_add(&shard->counters.cancels, 1);
+	}
+	call_cancel(shard, aio, word);
+}
+
+static void
+on_expired_ready(struct pw_shard *shard, struct pw_node *node)
+{
+	struct pw_timer *timer = PW_CONTAINER_OF(node, struct pw_timer, ready);
+	nng_aio *aio = PW_CONTAINER_OF(timer, nng_aio, timer);
+	call_cancel(shard, aio, pw_load_acquire_64(&aio->word));
+}
+
+static void
+call_back(struct pw_shard *shard, nng_aio *aio, int result)
+{
+	void (*cb)(void *) = aio->cb;
+	shard->running = aio;
+	shard->running_result = result;
+	shard->in_user_code = true;
+	cb(aio->cb_arg);
+	shard->in_user_code = false;
+	shard->running = NULL;
+	pw_count_add(&shard->counters.callbacks, 1);
+	pw_shard_call_ended(shard, (void *) (uintptr_t) cb);
+}
+
+static void
+on_done_ready(struct pw_shard *shard, struct pw_node *node)
+{
+	nng_aio *aio = PW_CONTAINER_OF(node, nng_aio, done_node);
+	uint64_t word = pw_load_acquire_64(&aio->word); /* P2 */
+	uint64_t after;
+
+	pw_count_add(&shard->counters.delivered, 1);
+	if (aio->cb != NULL) {
+		while (!pw_cas_acq_rel_64(&aio->word, &word, pw_word_with_state(word, PW_IDLE) | PW_RUNNING)) { /* P2 */
+		}
+		call_back(shard, aio, pw_word_reason(word));
+		word = pw_load_acquire_64(&aio->word);
+		do {
+			after = pw_word_quiet(word & ~PW_RUNNING);
+		} while (!pw_cas_acq_rel_64(&aio->word, &word, after)); /* P5 */
+	} else {
+		do {
+			after = pw_word_quiet(pw_word_with_state(word, PW_IDLE));
+		} while (!pw_cas_acq_rel_64(&aio->word, &word, after)); /* P2, P5 */
+	}
+	if (pw_word_releasable(after)) {
+		release_home(shard, aio, after); /* I5 */
+	}
+	if ((word & ~after & PW_WAITERS) != 0) {
+		pw_futex_wake_all(&aio->word); /* the address alone */
+	}
+}
+
+/* ---- the table */
+
+/* The stream layer's part; a build without it (the explorer's) has no entries of that kind. */
+__attribute__((weak)) void pw_stream_on_mail(struct pw_shard *shard, struct pw_node *node);
+__attribute__((weak)) void pw_stream_on_stop(struct pw_shard *shard);
+
+static void
+on_stream_mail(struct pw_shard *shard, struct pw_node *node)
+{
+	pw_stream_on_mail(shard, node);
+}
+
+static void
+on_stop(struct pw_shard *shard)
+{
+	if (pw_stream_on_stop != NULL) {
+		pw_stream_on_stop(shard);
+	}
+}
+
+const struct pw_shard_ops pw_aio_shard_ops = {
+	.on_mail = {
+		[PW_KIND_DONE] = on_done_mail,
+		[PW_KIND_REQUEST] = on_request_mail,
+		[PW_KIND_STREAM] = on_stream_mail,
+	},
+	.on_ready = {
+		[PW_KIND_DONE] = on_done_ready,
+		[PW_KIND_REQUEST] = on_cancel_ready,
+		[PW_KIND_EXPIRED] = on_expired_ready,
+	},
+	.on_expire = on_expire,
+	.on_stop = on_stop,
+};

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * home.h: what aio.c and provider.c need of the home shard's side (home.c), and the checks they share.
+ */
+#ifndef PINWHEEL_AIO_HOME_H
+#define PINWHEEL_AIO_HOME_H
+
+#include "engine/aio/aio.h"
+
+/* The home shard's number; racy while the aio is idle (it may be moving), stable while an operation is under way. */
+static inline unsigned
+pw_aio_home(const nng_aio *aio)
+{
+	return pw_load_relaxed_16(&aio->home) & PW_HOME_MASK;
+}
+
+/* The public function `function` may use this handle: not NULL, not a parent's in a forked child. Else misuse. */
+bool pw_aio_usable(const nng_aio *aio, const char *function);
+
+/* After the CAS to DONE: posts the completion entry; home's own goes straight to the ready queue. Any thread. The aio
+ * is not touched afterwards. */
+void pw_aio_post_done(nng_aio *aio, unsigned home);
+/* After the CAS that turned QUEUED 0 -> 1: posts the request entry to the home that the word now holds still. */
+void pw_aio_post_request(nng_aio *aio);
+
+/* Home, in DEFERRED (or on the way out of it), TIMER set: links the aio at its deadline. again: it is linked already,
+ * at a later tick. */
+void pw_aio_link(struct pw_shard *shard, nng_aio *aio, bool again);
+
+/* Stop without waiting: STOPPED, and the abort where one has an effect. Any thread; lock-free. */
+void pw_aio_mark_stopped(nng_aio *aio);
+
+/* Gives the slot back. The caller holds the last reference: nothing in flight, not linked. Any thread. */
+void pw_aio_release(nng_aio *aio);
+
+#endif

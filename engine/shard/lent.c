@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lent.c: a shard that an application's thread polls by hand.
+ *
+ * The descriptor (lent_fd) is an epoll descriptor over two others: the poller's own, which is readable for I/O and for
+ * the shard's bell, and a timerfd set to the wheel's next tick. A poll that returns 0 has cleared the bell,
+ * parked the inbox (so senders ring again) and set the timer, in this order: what comes later makes it readable.
+ */
+#include "engine/shard/lent.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "engine/shard/fleet.h"
+
+static int
+watch(int epoll_fd, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data = { .fd = fd } };
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+static void
+close_descriptors(struct pw_shard *shard)
+{
+	if (shard->lent_fd >= 0) {
+		(void) close(shard->lent_fd);
+	}
+	if (shard->timer_fd >= 0) {
+		(void) close(shard->timer_fd);
+	}
+}
+
+int
+pw_lent_enter(struct pw_shard *shard)
+{
+	struct pw_shard_settings settings = shard->settings;
+	int rv = pw_shard_enter(shard, &settings);
+	if (rv != 0) {
+		return rv;
+	}
+	shard->lent_fd = epoll_create1(EPOLL_CLOEXEC);
+	shard->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	rv = shard->lent_fd < 0 || shard->timer_fd < 0 ? -errno : watch(shard->lent_fd, shard->poller.fd);
+	rv = rv != 0 ? rv : watch(shard->lent_fd, shard->timer_fd);
+	if (rv != 0) {
+		close_descriptors(shard);
+		pw_shard_leave(shard);
+		return rv;
+	}
+	pw_fleet_set_up(shard, PW_UP_RUNNING);
+	return 0;
+}
+
+void
+pw_lent_leave(struct pw_shard *shard)
+{
+	pw_shard_end(shard);
+	close_descriptors(shard);
+	pw_fleet_set_up(shard, PW_UP_ENDED);
+}
+
+/* Setting it also silences an expiry that was not read. */
+static void
+set_timer(struct pw_shard *shard, uint64_t next_ns)
+{
+	struct itimerspec spec = { 0 };
+	if (next_ns != PW_NEVER_NS) {
+		spec.it_value.tv_sec = (time_t) (next_ns / PW_NS_PER_S);
+		spec.it_value.tv_nsec = (long) (next_ns % PW_NS_PER_S);
+		if (next_ns == 0) {
+			spec.it_value.tv_nsec = 1; /* all zero would disarm */
+		}
+	}
+	(void) timerfd_settime(shard->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+}
+
+unsigned
+pw_lent_poll(struct pw_shard *shard, unsigned budget)
+{
+	unsigned setting = shard->settings.budget;
+	unsigned done;
+
+	pw_inbox_unpark(&shard->inbox);
+	if (pw_load_acquire_32(&shard->phase) == PW_PHASE_END) { /* P12: nng_fini on another thread waits for this */
+		pw_lent_leave(shard);
+		return 0;
+	}
+	shard->settings.budget = budget != 0 ? budget : setting;
+	done = pw_poller_wait(&shard->poller, 0, shard->settings.budget);
+	pw_count_add(&shard->counters.io_done, done);
+	do {
+		done += pw_shard_turn(shard);
+	} while (done == 0 && !pw_shard_park(shard));
+	shard->settings.budget = setting;
+	if (done == 0) {
+		set_timer(shard, pw_shard_next_ns(shard));
+	}
+	return done;
+}

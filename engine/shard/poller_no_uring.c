@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * poller_no_uring.c: stands in for poller_uring.c in a build without liburing (PINWHEEL_URING=OFF): AUTO then
+ * finds io_uring refused and takes epoll, and a forced io_uring is an error.
+ */
+#include "engine/shard/poller_private.h"
+
+#include <errno.h>
+
+int
+pw_poller_open_uring(struct pw_poller *poller, int bell_fd)
+{
+	(void) poller;
+	(void) bell_fd;
+	return -ENOSYS;
+}

@@ -1,0 +1,609 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * poller_uring.c: poller.h on io_uring(7).
+ *
+ * What it is not: a user of registered buffers, fixed files or multishot receive. One operation is one request, so
+ * that cancel, ownership of buffers and results are those of epoll's.
+ *
+ * Context: the poller's own thread, which made the ring (IORING_SETUP_SINGLE_ISSUER).
+ *
+ * How an operation goes. Submit writes one entry (KERNEL); entries are handed over by the next wait, or when the
+ * submission queue is full. Its completion goes to the queue `done`. Two answers lead back to the kernel: EAGAIN
+ * (kernels that heed O_NONBLOCK in some operations) becomes a poll request and then the operation again (READY), and
+ * a connect refused by a full backlog becomes a timeout request and then the operation again (BACKOFF).
+ *
+ * I1  In KERNEL, READY and BACKOFF there is exactly one request of the operation in the kernel or in the submission
+ *     queue; its user data is the io's address, the generation in the top 16 bits and a tag in the low 3. The
+ *     generation is counted by the poller, not by the io: memory that was cleared repeats none.
+ * I2  A cancel is a request of its own, aimed at that user data, behind its target in the queue. It cannot fail: while
+ *     the kernel takes no submissions (no memory) the io itself waits on `cancels`, and an operation whose entry was
+ *     not yet written ends without the kernel. When the cancel finds nothing (ENOENT) or comes too late (EALREADY)
+ *     and the operation still has not ended when its answer is read (it was between two tries), it is sent again. An
+ *     operation that is to be cancelled is never tried again.
+ * I3  An io is on `backlog` (BACKLOG), on `done` (DONE), on `cancels` or on no queue.
+ * I4  The bell is a multishot poll request, armed before every sleep: a wait that cannot arm it sleeps 1 ms at most.
+ * I5  The kernel runs our completions only when we enter it (DEFER_TASKRUN); IORING_SQ_TASKRUN says that there are
+ *     some, so a wait(0) that has nothing to submit and sees neither it nor an overflow makes no system call. The
+ *     ring's descriptor is readable whenever it is set.
+ *
+ * A Unix-domain connect is made by connect(2) in submit: it is answered at once, and io_uring would let a thread of
+ * its own sleep for room in the backlog.
+ *
+ * Limits: 256 submissions between two system calls, 4096 completions before the kernel keeps the rest in a list of
+ * its own (IORING_FEAT_NODROP; a completion that it had no memory for ends the process: its operation would hang).
+ * Needs Linux 5.13; the flags that make it fast came with 5.19, 6.0 and 6.1 and are asked for in falling order.
+ */
+#include "engine/shard/poller_private.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <string.h>
+
+#include "engine/base/clock.h"
+#include "engine/shard/arena.h"
+#include "engine/shard/park.h"
+
+#define SQ_ENTRIES 256u
+#define CQ_ENTRIES 4096u
+#define REFUSED_WAIT_NS PW_NS_PER_MS
+#define GENERATION_SHIFT 48
+#define TAG_MASK UINT64_C(7)
+
+_Static_assert(sizeof(void *) == 8, "user data: an address below 2^48 and a generation");
+_Static_assert(_Alignof(struct pw_io) >= 8, "user data: a tag in the low bits");
+
+enum tag {
+	TAG_IO = 0,
+	TAG_CANCEL = 1, /* the answer to a cancel of that io */
+	TAG_BELL = 2,   /* no io */
+};
+
+struct uring_state {
+	struct io_uring ring;
+	struct pw_io_queue done;
+	struct pw_io_queue backlog; /* operations without an entry */
+	struct pw_io_queue cancels; /* operations in the kernel whose cancel has no entry */
+	uint16_t generation;
+	bool bell_armed;
+	bool answers_eagain; /* poller_private.h */
+};
+
+/* What Linux 5.13 has; that release gave multishot poll no feature bit, but this one. FAST_POLL: operations that must
+ * wait do so without a thread. */
+static const unsigned needed_features =
+    IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_FAST_POLL | IORING_FEAT_RSRC_TAGS;
+
+static const uint8_t needed_ops[] = {
+	IORING_OP_RECV, IORING_OP_RECVMSG, IORING_OP_SEND, IORING_OP_SENDMSG, IORING_OP_ACCEPT, IORING_OP_CONNECT,
+	IORING_OP_POLL_ADD, IORING_OP_TIMEOUT, IORING_OP_ASYNC_CANCEL,
+};
+
+/* Copied by the kernel with the entry, at some later time: static. */
+static struct __kernel_timespec connect_retry = { .tv_nsec = (long long) PW_CONNECT_RETRY_NS };
+
+static struct uring_state *
+state_of(const struct pw_poller *poller)
+{
+	return poller->state;
+}
+
+static uint64_t
+user_data_of(const struct pw_io *io, enum tag tag)
+{
+	return (uint64_t) (uintptr_t) io | (uint64_t) io->generation << GENERATION_SHIFT | tag;
+}
+
+static struct pw_io *
+io_of(uint64_t user_data)
+{
+	return (struct pw_io *) (uintptr_t) (user_data & ((UINT64_C(1) << GENERATION_SHIFT) - 1) & ~TAG_MASK);
+}
+
+static bool
+in_kernel(const struct pw_io *io)
+{
+	return io->stage == PW_STAGE_KERNEL || io->stage == PW_STAGE_READY || io->stage == PW_STAGE_BACKOFF;
+}
+
+/* Entries. */
+
+/* What the kernel refuses stays in the submission queue; the next wait handles the reason. */
+static bool
+has_room(struct uring_state *state)
+{
+	if (io_uring_sq_space_left(&state->ring) == 0) {
+		(void) io_uring_submit(&state->ring);
+	}
+	return io_uring_sq_space_left(&state->ring) != 0;
+}
+
+/* NULL: the queue is full and the kernel takes nothing now. */
+static struct io_uring_sqe *
+take_entry(struct uring_state *state)
+{
+	return has_room(state) ? io_uring_get_sqe(&state->ring) : NULL;
+}
+
+static void
+prepare_recv(const struct uring_state *state, struct io_uring_sqe *entry, struct pw_io *io)
+{
+	unsigned flags = state->answers_eagain ? MSG_DONTWAIT : 0;
+
+	if (io->niov == 1) {
+		io_uring_prep_recv(entry, io->file->fd, io->iov[0].iov_base, io->iov[0].iov_len, (int) flags);
+	} else {
+		io_uring_prep_recvmsg(entry, io->file->fd, &io->msg, flags);
+	}
+}
+
+static void
+prepare_send(const struct uring_state *state, struct io_uring_sqe *entry, struct pw_io *io)
+{
+	unsigned flags = MSG_NOSIGNAL | (state->answers_eagain ? MSG_DONTWAIT : 0);
+
+	if (io->niov == 1) {
+		io_uring_prep_send(entry, io->file->fd, io->iov[0].iov_base, io->iov[0].iov_len, (int) flags);
+	} else {
+		io_uring_prep_sendmsg(entry, io->file->fd, &io->msg, flags);
+	}
+}
+
+static void
+prepare_operation(const struct uring_state *state, struct io_uring_sqe *entry, struct pw_io *io)
+{
+	switch ((enum pw_io_op) io->op) {
+	case PW_IO_RECV:
+		prepare_recv(state, entry, io);
+		return;
+	case PW_IO_SEND:
+		prepare_send(state, entry, io);
+		return;
+	case PW_IO_ACCEPT:
+		io_uring_prep_accept(entry, io->file->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		return;
+	case PW_IO_CONNECT:
+		io_uring_prep_connect(entry, io->file->fd, (struct sockaddr *) &io->address, io->address_size);
+		return;
+	case PW_IO_POLL_IN:
+		io_uring_prep_poll_add(entry, io->file->fd, POLLIN);
+		return;
+	case PW_IO_POLL_OUT:
+		io_uring_prep_poll_add(entry, io->file->fd, POLLOUT);
+		return;
+	case PW_IO_NONE:
+		break;
+	}
+	io_uring_prep_nop(entry); /* pw_io_begin asserts that it is none of the caller's */
+}
+
+/* Hands the operation, its poll request or its timeout to the kernel, as `stage` says. */
+static void
+enqueue(struct uring_state *state, struct pw_io *io, enum pw_io_stage stage)
+{
+	struct io_uring_sqe *entry = take_entry(state);
+
+	if (entry == NULL) {
+		io->stage = PW_STAGE_BACKLOG;
+		pw_io_queue_push(&state->backlog, io);
+		return;
+	}
+	io->stage = (uint8_t) stage;
+	if (stage == PW_STAGE_READY) {
+		io_uring_prep_poll_add(entry, io->file->fd, pw_io_is_input(io) ? POLLIN : POLLOUT);
+	} else if (stage == PW_STAGE_BACKOFF) {
+		io_uring_prep_timeout(entry, &connect_retry, 0, 0);
+	} else {
+		prepare_operation(state, entry, io);
+	}
+	io_uring_sqe_set_data64(entry, user_data_of(io, TAG_IO));
+}
+
+/* A Unix-domain connect: the system call, here and now. */
+static void
+connect_unix(struct uring_state *state, struct pw_io *io)
+{
+	int result = pw_io_connect(io);
+
+	if (result == -EAGAIN) {
+		enqueue(state, io, PW_STAGE_BACKOFF);
+	} else {
+		pw_io_finish(&state->done, io, result);
+	}
+}
+
+static void
+start(struct uring_state *state, struct pw_io *io)
+{
+	if (io->op == PW_IO_CONNECT && io->address.ss_family == AF_UNIX) {
+		connect_unix(state, io);
+	} else {
+		enqueue(state, io, PW_STAGE_KERNEL);
+	}
+}
+
+static void
+enqueue_cancel(struct uring_state *state, struct pw_io *io)
+{
+	struct io_uring_sqe *entry = take_entry(state);
+
+	if (entry == NULL) {
+		pw_io_queue_push(&state->cancels, io);
+		return;
+	}
+	io_uring_prep_cancel64(entry, user_data_of(io, TAG_IO), 0);
+	io_uring_sqe_set_data64(entry, user_data_of(io, TAG_CANCEL));
+}
+
+/* Submits what found no entry before, as far as there are entries now. */
+static void
+flush(struct uring_state *state)
+{
+	while (!pw_io_queue_empty(&state->cancels) && has_room(state)) {
+		enqueue_cancel(state, pw_io_queue_pop(&state->cancels));
+	}
+	while (!pw_io_queue_empty(&state->backlog) && has_room(state)) {
+		start(state, pw_io_queue_pop(&state->backlog));
+	}
+}
+
+/* Completions. */
+
+static void
+finish(struct uring_state *state, struct pw_io *io, int result)
+{
+	if (io->cancel_wanted && !pw_io_queue_empty(&state->cancels)) {
+		(void) pw_io_queue_remove(&state->cancels, io);
+	}
+	pw_io_finish(&state->done, io, result);
+}
+
+/* The kernel's answer is not yet the operation's: another try is due. */
+static bool
+wants_retry(const struct pw_io *io, int result)
+{
+	if (io->stage != PW_STAGE_KERNEL) {
+		return result >= 0 || result == -ETIME; /* what it waited for has come */
+	}
+	return result == -EAGAIN || result == -EINTR || (io->op == PW_IO_ACCEPT && result == -ECONNABORTED);
+}
+
+static void
+retry(struct uring_state *state, struct pw_io *io, int result)
+{
+	if (io->stage == PW_STAGE_KERNEL && result == -EAGAIN) {
+		enqueue(state, io, io->op == PW_IO_CONNECT ? PW_STAGE_BACKOFF : PW_STAGE_READY);
+	} else {
+		start(state, io);
+	}
+}
+
+static void
+on_operation(struct uring_state *state, struct pw_io *io, int result)
+{
+	if (wants_retry(io, result)) {
+		if (io->cancel_wanted) {
+			finish(state, io, -ECANCELED);
+		} else {
+			retry(state, io, result);
+		}
+	} else if (io->op == PW_IO_POLL_IN || io->op == PW_IO_POLL_OUT) {
+		finish(state, io, result < 0 ? result : 0);
+	} else {
+		finish(state, io, result);
+	}
+}
+
+/* An answer of a cancel that may have missed. The operation's own answer is read before it when there is one. */
+static void
+on_cancel(struct uring_state *state, struct pw_io *io, int result)
+{
+	if (result < 0 && io->cancel_wanted && in_kernel(io)) {
+		enqueue_cancel(state, io);
+	}
+}
+
+static void
+on_completion(struct pw_poller *poller, const struct io_uring_cqe *completion)
+{
+	struct uring_state *state = state_of(poller);
+	uint64_t user_data = completion->user_data;
+	enum tag tag = (enum tag) (user_data & TAG_MASK);
+
+	if (tag == TAG_BELL) {
+		state->bell_armed = (completion->flags & IORING_CQE_F_MORE) != 0;
+		pw_bell_clear(poller->bell_fd);
+		return;
+	}
+	struct pw_io *io = io_of(user_data);
+	bool current = io->in_flight && io->generation == (uint16_t) (user_data >> GENERATION_SHIFT);
+	if (tag == TAG_IO) {
+		assert(current && in_kernel(io));
+		on_operation(state, io, completion->res);
+	} else if (current) {
+		on_cancel(state, io, completion->res);
+	}
+}
+
+/* No code of the owner runs here, so the number of completions that are there now bounds it. */
+static void
+harvest(struct pw_poller *poller, unsigned budget)
+{
+	struct io_uring *ring = &state_of(poller)->ring;
+	unsigned count = io_uring_cq_ready(ring);
+
+	for (unsigned i = 0; i < count && i < budget; i++) {
+		/* A copy: a retry may enter the kernel, which may use the place once it is given back. */
+		struct io_uring_cqe completion = ring->cq.cqes[*ring->cq.khead & ring->cq.ring_mask];
+		io_uring_cq_advance(ring, 1);
+		on_completion(poller, &completion);
+	}
+}
+
+/* Entering the kernel. */
+
+static void
+arm_bell(struct pw_poller *poller)
+{
+	struct uring_state *state = state_of(poller);
+	struct io_uring_sqe *entry = take_entry(state);
+
+	if (entry == NULL) {
+		return;
+	}
+	io_uring_prep_poll_multishot(entry, poller->bell_fd, POLLIN);
+	io_uring_sqe_set_data64(entry, TAG_BELL);
+	state->bell_armed = true;
+}
+
+static bool
+kernel_has_work(const struct uring_state *state)
+{
+	return (IO_URING_READ_ONCE(*state->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+static bool
+has_completions(const struct uring_state *state)
+{
+	return !pw_io_queue_empty(&state->done) || io_uring_cq_ready(&state->ring) != 0;
+}
+
+static bool
+has_unsubmitted(const struct uring_state *state)
+{
+	return io_uring_sq_ready(&state->ring) != 0 || !pw_io_queue_empty(&state->backlog) ||
+	    !pw_io_queue_empty(&state->cancels);
+}
+
+static void
+enter(struct uring_state *state)
+{
+	int result = 0;
+
+	if (io_uring_sq_ready(&state->ring) != 0 || kernel_has_work(state)) {
+		result = io_uring_submit_and_get_events(&state->ring);
+	}
+	switch (result < 0 ? -result : 0) {
+	case 0:
+	case EINTR:
+	case EAGAIN: /* no memory for the requests, or nothing came */
+	case EBUSY:  /* completions must be taken first */
+	case ETIME:
+		return;
+	default: /* EBADR: a completion was dropped */
+		pw_poller_fatal("io_uring_enter", -result);
+	}
+}
+
+static void
+enter_and_wait(struct uring_state *state, uint64_t timeout_ns)
+{
+	struct __kernel_timespec timeout = {
+		.tv_sec = (long long) (timeout_ns / PW_NS_PER_S),
+		.tv_nsec = (long long) (timeout_ns % PW_NS_PER_S),
+	};
+	struct io_uring_cqe *first;
+	int result = io_uring_submit_and_wait_timeout(&state->ring, &first, 1,
+	    timeout_ns == PW_NEVER_NS ? NULL : &timeout, NULL);
+
+	switch (result < 0 ? -result : 0) {
+	case 0:
+	case EINTR:
+	case ETIME:
+		return;
+	case EAGAIN:
+	case EBUSY: {
+		/* The submissions were refused: wait for completions alone, not long. */
+		struct __kernel_timespec pause = { .tv_nsec = (long long) REFUSED_WAIT_NS };
+		(void) io_uring_wait_cqe_timeout(&state->ring, &first, &pause);
+		return;
+	}
+	default:
+		pw_poller_fatal("io_uring_enter", -result);
+	}
+}
+
+static unsigned
+uring_wait(struct pw_poller *poller, uint64_t timeout_ns, unsigned budget)
+{
+	struct uring_state *state = state_of(poller);
+
+	flush(state);
+	if (!state->bell_armed) {
+		arm_bell(poller);
+	}
+	if (timeout_ns == 0 || has_completions(state)) {
+		enter(state);
+	} else if (state->bell_armed && pw_io_queue_empty(&state->backlog) && pw_io_queue_empty(&state->cancels)) {
+		enter_and_wait(state, timeout_ns);
+	} else {
+		enter_and_wait(state, timeout_ns < REFUSED_WAIT_NS ? timeout_ns : REFUSED_WAIT_NS);
+	}
+	harvest(poller, budget);
+	return pw_io_deliver(poller, &state->done, budget);
+}
+
+/* The rest of the interface. */
+
+static int
+uring_attach(struct pw_poller *poller, struct pw_file *file)
+{
+	(void) poller;
+	assert(!file->attached);
+	file->attached = true;
+	pw_io_reset(&file->in);
+	pw_io_reset(&file->out);
+	return 0;
+}
+
+static void
+uring_detach(struct pw_poller *poller, struct pw_file *file)
+{
+	(void) poller;
+	assert(file->attached && !file->in.in_flight && !file->out.in_flight);
+	file->attached = false;
+}
+
+static void
+uring_submit(struct pw_poller *poller, struct pw_io *io)
+{
+	struct uring_state *state = state_of(poller);
+
+	pw_io_begin(poller, io);
+	io->generation = ++state->generation;
+	io->msg = (struct msghdr) { .msg_iov = io->iov, .msg_iovlen = io->niov };
+	start(state, io);
+}
+
+static void
+uring_cancel(struct pw_poller *poller, struct pw_io *io)
+{
+	struct uring_state *state = state_of(poller);
+
+	if (!io->in_flight || io->cancel_wanted) {
+		return;
+	}
+	io->cancel_wanted = true;
+	if (in_kernel(io)) {
+		enqueue_cancel(state, io);
+	} else if (io->stage == PW_STAGE_BACKLOG) {
+		(void) pw_io_queue_remove(&state->backlog, io);
+		pw_io_finish(&state->done, io, -ECANCELED);
+	}
+}
+
+static bool
+uring_pending(const struct pw_poller *poller)
+{
+	const struct uring_state *state = state_of(poller);
+
+	return has_completions(state) || has_unsubmitted(state) || kernel_has_work(state);
+}
+
+static void
+uring_close(struct pw_poller *poller)
+{
+	struct uring_state *state = state_of(poller);
+
+	assert(poller->in_flight == 0);
+	io_uring_queue_exit(&state->ring);
+	pw_memory_free(state, sizeof(*state));
+	poller->state = NULL;
+	poller->fd = -1;
+}
+
+static const struct pw_poller_ops uring_ops = {
+	.name = "io_uring",
+	.attach = uring_attach,
+	.detach = uring_detach,
+	.submit = uring_submit,
+	.cancel = uring_cancel,
+	.wait = uring_wait,
+	.pending = uring_pending,
+	.close = uring_close,
+};
+
+/* Opening. */
+
+static bool
+offers_needed_ops(struct io_uring *ring)
+{
+	union {
+		struct io_uring_probe probe;
+		char room[sizeof(struct io_uring_probe) + 256 * sizeof(struct io_uring_probe_op)];
+	} answer;
+
+	memset(&answer, 0, sizeof(answer));
+	if (io_uring_register_probe(ring, &answer.probe, 256) != 0) {
+		return false;
+	}
+	for (size_t i = 0; i < sizeof(needed_ops); i++) {
+		if (!io_uring_opcode_supported(&answer.probe, needed_ops[i])) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Arms the bell at once: the descriptor must be readable for it before the first wait. */
+static int
+bring_up(struct pw_poller *poller, const struct io_uring_params *params)
+{
+	struct uring_state *state = state_of(poller);
+
+	if ((params->features & needed_features) != needed_features || !offers_needed_ops(&state->ring)) {
+		return -EOPNOTSUPP;
+	}
+	arm_bell(poller);
+	int submitted = io_uring_submit(&state->ring);
+	return submitted < 0 ? submitted : 0;
+}
+
+int
+pw_poller_open_uring_with(struct pw_poller *poller, int bell_fd, unsigned setup_flags, bool answers_eagain)
+{
+	struct io_uring_params params = { .flags = setup_flags | IORING_SETUP_CQSIZE, .cq_entries = CQ_ENTRIES };
+	struct uring_state *state = pw_memory_alloc(0, sizeof(*state));
+
+	if (state == NULL) {
+		return -ENOMEM;
+	}
+	int result = io_uring_queue_init_params(SQ_ENTRIES, &state->ring, &params);
+	if (result < 0) {
+		pw_memory_free(state, sizeof(*state));
+		return result;
+	}
+	*poller = (struct pw_poller) {
+		.ops = &uring_ops,
+		.fd = state->ring.ring_fd,
+		.bell_fd = bell_fd,
+		.state = state,
+	};
+	state->answers_eagain = answers_eagain;
+	result = bring_up(poller, &params);
+	if (result < 0) {
+		uring_close(poller);
+		return result;
+	}
+	(void) io_uring_register_ring_fd(&state->ring); /* saves a look-up per system call; refused: it works without */
+	return 0;
+}
+
+int
+pw_poller_open_uring(struct pw_poller *poller, int bell_fd)
+{
+	static const unsigned flags[] = {
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+		    IORING_SETUP_SUBMIT_ALL,
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+		    IORING_SETUP_SUBMIT_ALL,
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
+		0,
+	};
+	int result = -EINVAL;
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]) && result == -EINVAL; i++) {
+		result = pw_poller_open_uring_with(poller, bell_fd, flags[i], false);
+	}
+	return result;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sockaddr.h: between the system's socket addresses and nng_sockaddr, whose ports and addresses are in network order
+ * too. Any thread; wait-free.
+ */
+#ifndef PINWHEEL_STREAM_SOCKADDR_H
+#define PINWHEEL_STREAM_SOCKADDR_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include <nng/nng.h>
+
+/* What the kernel wrote into `in`, `size` bytes of it. A family that has no nng_sockaddr: NNG_AF_UNSPEC. */
+void pw_sockaddr_from_system(nng_sockaddr *out, const struct sockaddr_storage *in, socklen_t size);
+/* The other way, for a family that sockets have. The size to hand to the kernel; 0: no such family. */
+socklen_t pw_sockaddr_to_system(const nng_sockaddr *in, struct sockaddr_storage *out);
+
+#endif
