@@ -26,6 +26,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/misuse.h"
 #include "engine/shard/fleet.h"
+#include "engine/shard/lent.h"
 #include "engine/shard/park.h"
 
 /* ---- alloc */
@@ -35,8 +36,8 @@ static struct pw_shard *
 choose_home(void)
 {
 	struct pw_thread *thread = pw_thread_self();
-	if (thread->shard != NULL) {
-		return thread->shard;
+	if (thread->shard != NULL || thread->lent != NULL) {
+		return thread->shard != NULL ? thread->shard : thread->lent;
 	}
 	unsigned count = pw_fleet_count();
 	if (thread->allocations == 0) { /* threads start at different shards */
@@ -207,19 +208,18 @@ would_deadlock(const nng_aio *aio, const char *function, uint64_t word)
 #define BLOCKED_REPORT_NS PW_NS_PER_S /* a callback that waits this long for another shard is named */
 #define LENT_NAP_NS PW_NS_PER_MS      /* a lending thread sleeps at most this long between polls of its shard */
 
-/* Sleeps on the word once, as the calling thread may: an outside thread in the kernel; a shard's thread that lends
- * itself polls its shard meanwhile; inside user code the wait is counted, and named after a second. */
+/* Sleeps on the word once, as the calling thread may: an outside thread in the kernel; a thread that lends itself
+ * polls its shard meanwhile; inside user code the wait is counted, and named after a second. */
 static void
 block(nng_aio *aio, const char *function, uint64_t word, uint64_t deadline_ns)
 {
-	struct pw_shard *self = pw_shard_self();
-	if (self == NULL) {
+	struct pw_shard *self = pw_shard_self(), *lent = pw_thread_self()->lent;
+	if (self == NULL && lent == NULL) {
 		(void) pw_futex_wait(&aio->word, pw_word_low(word), deadline_ns);
 		return;
 	}
-	if (!self->in_user_code) {
-		pw_inbox_unpark(&self->inbox);
-		if (pw_shard_turn(self) == 0) {
+	if (self == NULL) {
+		if (pw_lent_poll(lent, 0) == 0) {
 			uint64_t nap_ns = pw_clock_now_ns() + LENT_NAP_NS;
 			(void) pw_futex_wait(&aio->word, pw_word_low(word), nap_ns < deadline_ns ? nap_ns : deadline_ns);
 		}

@@ -116,13 +116,21 @@ start_locked(const struct pinwheel_config *given)
 	return NNG_OK;
 }
 
+/* A thread that nng_fini may be waiting for: it must not wait for nng_fini. */
+static bool
+on_shard_thread(void)
+{
+	const struct pw_thread *thread = pw_thread_self();
+	return thread->shard != NULL || thread->lent != NULL;
+}
+
 nng_err
 pw_engine_ensure(void)
 {
 	if (pw_fleet_open()) {
 		return NNG_OK;
 	}
-	if (pw_shard_self() != NULL) {
+	if (on_shard_thread()) {
 		return NNG_ESTOPPED; /* nng_fini is waiting for this thread */
 	}
 	pw_lock_acquire(&starter);
@@ -134,7 +142,7 @@ pw_engine_ensure(void)
 nng_err
 pinwheel_start(const struct pinwheel_config *config)
 {
-	if (pw_shard_self() != NULL && !pw_fleet_open()) {
+	if (on_shard_thread() && !pw_fleet_open()) {
 		return NNG_ESTOPPED;
 	}
 	pw_lock_acquire(&starter);
@@ -159,7 +167,7 @@ nng_init(const nng_init_params *params)
 	if (given != 0 && given != 3) {
 		return NNG_EINVAL;
 	}
-	if (pw_shard_self() != NULL && !pw_fleet_open()) {
+	if (on_shard_thread() && !pw_fleet_open()) {
 		return NNG_ESTOPPED;
 	}
 	pw_lock_acquire(&starter);
@@ -203,7 +211,7 @@ count_held(void *context, void *slot, uint32_t slot_number)
 static void
 adopt_lent(struct pw_shard **mine)
 {
-	*mine = pw_shard_self();
+	*mine = pw_thread_self()->lent;
 	for (unsigned i = 0; *mine == NULL && i < pw_fleet_count(); i++) {
 		struct pw_shard *shard = pw_fleet_nth(i);
 		if (shard->settings.lent && pw_load_acquire_64(&shard->up) == PW_UP_NOT &&
@@ -221,7 +229,7 @@ wait_quiet(void)
 	uint64_t nap_ns = NAP_FIRST_NS, report_ns = pw_clock_now_ns() + STUCK_REPORT_NS;
 	adopt_lent(&mine);
 	for (;;) {
-		while (mine != NULL && pw_shard_turn(mine) != 0) {
+		while (mine != NULL && pw_lent_poll(mine, 0) != 0) {
 		}
 		size_t held = 0;
 		pw_fleet_walk(count_held, &held);
@@ -241,8 +249,7 @@ wait_quiet(void)
 void
 nng_fini(void)
 {
-	struct pw_shard *self = pw_shard_self();
-	if (self != NULL && (self->in_user_code || !self->settings.lent)) {
+	if (pw_shard_self() != NULL) {
 		pw_misuse("nng_fini", NULL, 0, "called on a shard thread, which it would wait for");
 		return;
 	}
@@ -279,7 +286,8 @@ pinwheel_shard_count(void)
 int
 pinwheel_shard_self(void)
 {
-	const struct pw_shard *self = pw_shard_self();
+	const struct pw_thread *thread = pw_thread_self();
+	const struct pw_shard *self = thread->shard != NULL ? thread->shard : thread->lent;
 	return self == NULL ? -1 : (int) pw_fleet_index(self->settings.id);
 }
 
@@ -317,7 +325,7 @@ pinwheel_run_on(int shard, void (*fn)(void *), void *arg)
 static struct pw_shard *
 lent_shard(int index, const char *function)
 {
-	struct pw_shard *self = pw_shard_self();
+	struct pw_shard *lent = pw_thread_self()->lent;
 	const char *why = NULL;
 	struct pw_shard *shard = NULL;
 
@@ -325,18 +333,18 @@ lent_shard(int index, const char *function)
 		why = "no shard of that number runs";
 	} else if (shard = pw_fleet_nth((unsigned) index), !shard->settings.lent) {
 		why = "that shard has a thread of its own";
-	} else if (self != NULL && self->in_user_code) {
+	} else if (pw_shard_self() != NULL) {
 		why = "called inside a callback";
-	} else if (self != NULL && self != shard) {
+	} else if (lent != NULL && lent != shard) {
 		why = "this thread has lent itself to another shard";
-	} else if (self == NULL && pw_load_acquire_64(&shard->up) != PW_UP_NOT) {
+	} else if (lent == NULL && pw_load_acquire_64(&shard->up) != PW_UP_NOT) {
 		why = "another thread has lent itself to that shard";
 	}
 	if (why != NULL) {
 		pw_misuse(function, NULL, 0, why);
 		return NULL;
 	}
-	if (self == NULL && pw_lent_enter(shard) != 0) {
+	if (lent == NULL && pw_lent_enter(shard) != 0) {
 		pw_misuse(function, NULL, 0, "the shard's poller could not be opened");
 		return NULL;
 	}

@@ -43,6 +43,8 @@
  *         over: the operation's aio fields.
  *   P14 stream word: QUEUED 0->1 (acq_rel)                   ->  home's clear of QUEUED (acq_rel)
  *         over: marks of cancelled operations, close wishes.
+ *   P15 slab listed (exchange acq_rel); push (CAS release)   ->  pop all (exchange acquire); unlist (exchange acq_rel)
+ *         over: the free bits of releases that found the slab listed, room_next.  Loss: slots are never found again.
  *
  * Relaxed is used for: statistics (a reader may be late), the racy read of `home` in a check whose answer is
  * confirmed by the word, hints. Each such site says so.

@@ -10,7 +10,8 @@
 struct pw_shard;
 
 struct pw_thread {
-	struct pw_shard *shard; /* the shard whose thread this is (its own, or one that it lends itself to) */
+	struct pw_shard *shard; /* the shard that this thread is at this moment: its own, or a lent one inside a poll */
+	struct pw_shard *lent;  /* the shard that this thread lends itself to, between polls too */
 	unsigned allocations;   /* outside threads spread their aios over the shards, each from its own start */
 	unsigned posts;         /* mails sent: one in 64 is timed */
 };
@@ -18,7 +19,7 @@ struct pw_thread {
 #if defined(PW_ATOMIC_EXPLORE)
 struct pw_thread *pw_thread_self(void);
 #else
-/* initial-exec: one load off the thread pointer also in the shared library; 16 bytes of static TLS. */
+/* initial-exec: one load off the thread pointer also in the shared library; 24 bytes of static TLS. */
 extern _Thread_local struct pw_thread pw_thread_own __attribute__((tls_model("initial-exec")));
 
 /* The address also serves as the thread's identity. */

@@ -55,4 +55,5 @@ pw_fleet_forget(void)
 	pw_store_relaxed_32(&pw_fleet.count, 0);
 	pw_store_relaxed_32(&pw_fleet.state, PW_FLEET_NONE);
 	pw_thread_self()->shard = NULL;
+	pw_thread_self()->lent = NULL;
 }

@@ -138,7 +138,7 @@ end_all(unsigned count)
 		if (shard->has_thread) {
 			(void) pthread_join(shard->thread, NULL);
 			shard->has_thread = false;
-		} else if (pw_shard_self() == shard) { /* lent, by this very thread */
+		} else if (pw_thread_self()->lent == shard) { /* lent, by this very thread */
 			pw_lent_leave(shard);
 		} else if (pw_load_acquire_64(&shard->up) == PW_UP_RUNNING) { /* lent: its thread's next poll ends it */
 			(void) wait_up(shard, PW_UP_RUNNING);

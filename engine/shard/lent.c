@@ -5,6 +5,9 @@
  * The descriptor (lent_fd) is an epoll descriptor over two others: the poller's own, which is readable for I/O and for
  * the shard's bell, and a timerfd set to the wheel's next tick. A poll that returns 0 has cleared the bell,
  * parked the inbox (so senders ring again) and set the timer, in this order: what comes later makes it readable.
+ *
+ * Between polls the lending thread is an outside thread: what it starts or finishes goes through the inbox and
+ * rings the bell, like anybody's, so the descriptor tells of it.
  */
 #include "engine/shard/lent.h"
 
@@ -51,6 +54,8 @@ pw_lent_enter(struct pw_shard *shard)
 		pw_shard_leave(shard);
 		return rv;
 	}
+	pw_thread_self()->lent = shard;
+	pw_thread_self()->shard = NULL;
 	pw_fleet_set_up(shard, PW_UP_RUNNING);
 	return 0;
 }
@@ -58,7 +63,10 @@ pw_lent_enter(struct pw_shard *shard)
 void
 pw_lent_leave(struct pw_shard *shard)
 {
+	pw_thread_self()->shard = shard;
+	pw_inbox_unpark(&shard->inbox);
 	pw_shard_end(shard);
+	pw_thread_self()->lent = NULL;
 	close_descriptors(shard);
 	pw_fleet_set_up(shard, PW_UP_ENDED);
 }
@@ -84,11 +92,12 @@ pw_lent_poll(struct pw_shard *shard, unsigned budget)
 	unsigned setting = shard->settings.budget;
 	unsigned done;
 
-	pw_inbox_unpark(&shard->inbox);
 	if (pw_load_acquire_32(&shard->phase) == PW_PHASE_END) { /* P12: nng_fini on another thread waits for this */
 		pw_lent_leave(shard);
 		return 0;
 	}
+	pw_thread_self()->shard = shard;
+	pw_inbox_unpark(&shard->inbox);
 	shard->settings.budget = budget != 0 ? budget : setting;
 	done = pw_poller_wait(&shard->poller, 0, shard->settings.budget);
 	pw_count_add(&shard->counters.io_done, done);
@@ -99,5 +108,6 @@ pw_lent_poll(struct pw_shard *shard, unsigned budget)
 	if (done == 0) {
 		set_timer(shard, pw_shard_next_ns(shard));
 	}
+	pw_thread_self()->shard = NULL;
 	return done;
 }

@@ -189,7 +189,7 @@ pw_shard_tick_of(const struct pw_shard *shard, uint64_t deadline_ns)
 /* Around user code: the time it took, its name if it was the slowest of a long turn. */
 void pw_shard_call_ended(struct pw_shard *shard, void *function);
 
-/* The shard of the calling thread, NULL outside. */
+/* The shard that the calling thread is, NULL outside (a lending thread between polls is outside). */
 static inline struct pw_shard *
 pw_shard_self(void)
 {

@@ -84,9 +84,8 @@ struct pw_end {
 
 /* A fresh record on that shard, not LIVE; NULL: out of memory. */
 struct pw_end *pw_end_alloc(struct pw_shard *shard, enum pw_end_class class);
-/* Its fields are written: from now on mails are served. False: no new objects can be made any more (nng_fini), and
- * the record has been given back. */
-bool pw_end_publish(struct pw_end *end);
+/* Its fields are written: from now on mails are served. */
+void pw_end_publish(struct pw_end *end);
 /* Gives back a record that was never published. */
 void pw_end_discard(struct pw_end *end);
 
@@ -153,8 +152,13 @@ void pw_op_queue_init(struct pw_op_queue *queue);
 void pw_op_push(struct pw_op_queue *queue, nng_aio *aio);
 void pw_op_remove(struct pw_op_queue *queue, nng_aio *aio);
 
-/* The shard on which a new object should live: the caller's own, else each in turn. */
-struct pw_shard *pw_end_choose_shard(void);
+/* Ends an operation that came too late: cancelled before it arrived, or after close. False: it did not. */
+bool pw_end_refused(struct pw_end *end, nng_aio *aio);
+
+/* Each running shard in turn; NULL: no engine runs. */
+struct pw_shard *pw_end_next_shard(void);
+/* Where a new object should live: the caller's own shard, else as above. */
+struct pw_shard *pw_end_near_shard(void);
 
 /* One state per shard: its pools, and its resolver (resolver.c). */
 struct pw_resolver;
