@@ -99,9 +99,13 @@ static unsigned
 run_ready(struct pw_shard *shard)
 {
 	unsigned run = 0;
-	shard->cycles_mark = pw_cycles();
 	shard->turn_call_cycles = 0;
 	shard->turn_call = NULL;
+	if (shard->ready_head == 0) {
+		return 0;
+	}
+	shard->watch_turns -= shard->watch_turns != 0;
+	shard->cycles_mark = pw_cycles();
 	while (shard->ready_head != 0 && run < shard->settings.budget) {
 		pw_mail mail = shard->ready_head;
 		struct pw_node *node = pw_mail_node(mail);
@@ -111,6 +115,9 @@ run_ready(struct pw_shard *shard)
 		}
 		shard->ops->on_ready[pw_mail_kind(mail)](shard, node);
 		run++;
+	}
+	if (shard->run_calls != 0) {
+		pw_shard_calls_timed(shard);
 	}
 	return run;
 }
@@ -139,19 +146,26 @@ turn_account(struct pw_shard *shard, uint64_t began_ns)
 	}
 }
 
+#define WATCH_TURNS 4096u
+
 void
-pw_shard_call_ended(struct pw_shard *shard, void *function)
+pw_shard_calls_timed(struct pw_shard *shard)
 {
 	uint64_t now = pw_cycles();
 	uint64_t took = now - shard->cycles_mark;
-	shard->cycles_mark = now;
-	if ((shard->calls++ & 15) == 0) {
-		pw_histogram_record(&shard->call, (uint64_t) ((double) took * shard->ns_per_cycle));
+	uint64_t took_ns = (uint64_t) ((double) took * shard->ns_per_cycle);
+	void *call = shard->run_call;
+
+	pw_histogram_record(&shard->call, took_ns / shard->run_calls);
+	if (call == PW_CALLS_MIXED && took_ns > shard->settings.long_turn_ns) {
+		shard->watch_turns = WATCH_TURNS;
 	}
 	if (took > shard->turn_call_cycles) {
 		shard->turn_call_cycles = took;
-		shard->turn_call = function;
+		shard->turn_call = call == PW_CALLS_MIXED ? NULL : call;
 	}
+	shard->cycles_mark = now;
+	shard->run_calls = 0;
 }
 
 unsigned

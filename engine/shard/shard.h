@@ -108,13 +108,15 @@ struct pw_shard {
 	int running_result; /* what that callback was given */
 	bool in_user_code;  /* a callback or a cancel function is on the stack */
 	uint64_t spin_now_ns; /* the adaptive spin */
-	uint64_t cycles_mark; /* end of the last user code, or start of the ready run */
+	uint64_t cycles_mark; /* when the run of calls that is being timed began */
 	uint64_t cycles_base; /* the two clocks at the same moment, and the ratio seen since */
 	uint64_t cycles_base_ns;
 	double ns_per_cycle;
 	void *turn_call; /* the slowest user code of this turn, and its cycles */
 	uint64_t turn_call_cycles;
-	unsigned calls; /* of user code: one in 16 goes into the histogram */
+	void *run_call;       /* the function of all calls of this run; PW_CALLS_MIXED: there were several */
+	unsigned run_calls;   /* calls of this run */
+	unsigned watch_turns; /* so many more turns time every call alone */
 	struct pw_poller poller;
 	int bell_fd;
 	int lent_fd;  /* lent.c: an epoll descriptor of the poller's and timer_fd */
@@ -135,7 +137,7 @@ struct pw_shard {
 	pw_a64 probe_ns; /* mail-to-run: a sender's sample, 0: free */
 	struct pw_histogram lateness; /* deadline to the turn that saw it */
 	struct pw_histogram turn;     /* a turn that did something */
-	struct pw_histogram call;     /* callbacks and cancel functions, one in 16 */
+	struct pw_histogram call;     /* callbacks and cancel functions: the mean of each run of up to 16 */
 	struct pw_histogram mail_to_run;
 };
 
@@ -186,8 +188,22 @@ pw_shard_tick_of(const struct pw_shard *shard, uint64_t deadline_ns)
 	return (deadline_ns >> shard->tick_shift) + ((deadline_ns & round) != 0);
 }
 
-/* Around user code: the time it took, its name if it was the slowest of a long turn. */
-void pw_shard_call_ended(struct pw_shard *shard, void *function);
+/* Reading the processor's counter costs as much as a whole small callback, so calls are timed in runs of up to 16; a
+ * long run of one function names it, a long run of several makes the next turns time every call alone. */
+#define PW_CALLS_RUN 16u
+#define PW_CALLS_MIXED ((void *) 1)
+
+void pw_shard_calls_timed(struct pw_shard *shard);
+
+/* After a callback or cancel function. */
+static inline void
+pw_shard_call_ended(struct pw_shard *shard, void *function)
+{
+	shard->run_call = shard->run_calls == 0 || shard->run_call == function ? function : PW_CALLS_MIXED;
+	if (++shard->run_calls == PW_CALLS_RUN || shard->watch_turns != 0) {
+		pw_shard_calls_timed(shard);
+	}
+}
 
 /* The shard that the calling thread is, NULL outside (a lending thread between polls is outside). */
 static inline struct pw_shard *

@@ -323,7 +323,8 @@ struct pinwheel_shard_stats {
 	uint64_t turns;
 	uint64_t long_turns;            /* turns above the setting long_turn_ns */
 	uint64_t longest_turn_ns;
-	uintptr_t longest_turn_function; /* the slowest callback or cancel function in it; 0: none */
+	uintptr_t longest_turn_function; /* the slowest callback or cancel function in it; 0: none, or it ran among others
+	                                  * in a run timed as one (after such a turn each is timed alone for a while) */
 	uint64_t blocking_waits;        /* stop, free or wait for another shard's handle inside a callback */
 
 	uint64_t timers_linked;  /* level */
@@ -342,7 +343,7 @@ struct pinwheel_shard_stats {
 
 	struct pinwheel_histogram lateness;    /* from a deadline to the turn that saw it */
 	struct pinwheel_histogram turn;        /* turns that did something */
-	struct pinwheel_histogram callback;    /* callbacks and cancel functions */
+	struct pinwheel_histogram callback;    /* callbacks and cancel functions: the mean of each run of up to 16 */
 	struct pinwheel_histogram mail_to_run; /* from sending to a shard to its taking out; one mail in 64 */
 };
 
