@@ -82,7 +82,11 @@ pw_aio_link(struct pw_shard *shard, nng_aio *aio, bool again)
 		pw_wheel_unlink(&shard->wheel, aio->slot);
 	}
 	uint64_t deadline_ns = pw_load_relaxed_64(&aio->deadline_ns); /* relaxed: P1 handed it over */
-	pw_wheel_link(&shard->wheel, aio->slot, pw_shard_tick_of(shard, deadline_ns));
+	uint64_t at_tick = pw_shard_tick_of(shard, deadline_ns);
+	/* Half the range, and linked again there: a starter that reads the 32-bit tick may be late by its coarse clock,
+	 * and at the end of the range would take it for one that has passed (pw_wheel_tick). */
+	uint64_t furthest_tick = shard->wheel.now_tick + PW_WHEEL_RANGE / 2;
+	pw_wheel_link(&shard->wheel, aio->slot, at_tick < furthest_tick ? at_tick : furthest_tick);
 	pw_count_add(&shard->counters.armed, 1);
 }
 

@@ -47,7 +47,8 @@ pw_lent_enter(struct pw_shard *shard)
 	}
 	shard->lent_fd = epoll_create1(EPOLL_CLOEXEC);
 	shard->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	rv = shard->lent_fd < 0 || shard->timer_fd < 0 ? -errno : watch(shard->lent_fd, shard->poller.fd);
+	rv = shard->lent_fd < 0 || shard->timer_fd < 0 ? -errno : pw_poller_lend(&shard->poller);
+	rv = rv != 0 ? rv : watch(shard->lent_fd, shard->poller.fd);
 	rv = rv != 0 ? rv : watch(shard->lent_fd, shard->timer_fd);
 	if (rv != 0) {
 		close_descriptors(shard);

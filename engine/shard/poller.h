@@ -93,11 +93,12 @@ struct pw_poller_ops {
 	unsigned (*wait)(struct pw_poller *, uint64_t timeout_ns, unsigned budget);
 	bool (*pending)(const struct pw_poller *);
 	void (*close)(struct pw_poller *);
+	int (*lend)(struct pw_poller *); /* NULL: `fd` is fit for it as it is */
 };
 
 struct pw_poller {
 	const struct pw_poller_ops *ops;
-	int fd;      /* the epoll or ring descriptor: readable when wait(0) would find something (lent shards) */
+	int fd;      /* readable when wait(0) would find something: see pw_poller_lend */
 	int bell_fd; /* the shard's, not ours */
 	void *state; /* the back end's */
 	unsigned in_flight; /* operations submitted and not done */
@@ -105,11 +106,20 @@ struct pw_poller {
 };
 
 /* Opens a poller for the calling thread, which becomes its owner. `kind` AUTO tries io_uring and falls back to
- * epoll; a forced one that is refused is an error. lent: the descriptor must be pollable from the application's
- * loop (both are). 0, or a negative errno value (nothing is left open). */
+ * epoll; a forced one that is refused is an error. 0, or a negative errno value (nothing is left open). */
 int pw_poller_open(struct pw_poller *poller, enum pw_poller_kind kind, int bell_fd);
 int pw_poller_open_uring(struct pw_poller *poller, int bell_fd);
 int pw_poller_open_epoll(struct pw_poller *poller, int bell_fd);
+
+/* For a shard that waits in its application's loop: from now on poller->fd (it may be another one than before) also
+ * wakes who already sleeps on it in poll(2) or epoll_wait(2); without this an io_uring poller's does not. Who sleeps
+ * on it has seen pw_poller_pending false after the last wait. Once, before the first wait; close undoes it. 0 or a
+ * negative errno value (the poller is as before). */
+static inline int
+pw_poller_lend(struct pw_poller *poller)
+{
+	return poller->ops->lend != NULL ? poller->ops->lend(poller) : 0;
+}
 
 /* Gives the descriptor (non-blocking) to the poller. 0 or a negative errno value. */
 static inline int

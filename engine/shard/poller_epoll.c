@@ -235,7 +235,7 @@ static void
 epoll_submit(struct pw_poller *poller, struct pw_io *io)
 {
 	pw_io_begin(poller, io);
-	io->msg = (struct msghdr) { .msg_iov = io->iov, .msg_iovlen = io->niov };
+	io->msg = (struct msghdr){ .msg_iov = io->iov, .msg_iovlen = io->niov };
 	attempt(state_of(poller), io);
 }
 
@@ -395,7 +395,7 @@ pw_poller_open_epoll(struct pw_poller *poller, int bell_fd)
 	if (state == NULL) {
 		return -ENOMEM;
 	}
-	*poller = (struct pw_poller) { .ops = &epoll_ops, .bell_fd = bell_fd, .state = state };
+	*poller = (struct pw_poller){ .ops = &epoll_ops, .bell_fd = bell_fd, .state = state };
 	state->has_pwait2 = true;
 	state->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	poller->fd = epoll_create1(EPOLL_CLOEXEC);

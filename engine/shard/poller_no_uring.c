@@ -14,3 +14,11 @@ pw_poller_open_uring(struct pw_poller *poller, int bell_fd)
 	(void) bell_fd;
 	return -ENOSYS;
 }
+
+int
+pw_poller_open_uring_with(struct pw_poller *poller, int bell_fd, unsigned setup_flags, bool answers_eagain)
+{
+	(void) setup_flags;
+	(void) answers_eagain;
+	return pw_poller_open_uring(poller, bell_fd);
+}

@@ -15,16 +15,20 @@
  * I1  In KERNEL, READY and BACKOFF there is exactly one request of the operation in the kernel or in the submission
  *     queue; its user data is the io's address, the generation in the top 16 bits and a tag in the low 3. The
  *     generation is counted by the poller, not by the io: memory that was cleared repeats none.
- * I2  A cancel is a request of its own, aimed at that user data, behind its target in the queue. It cannot fail: while
- *     the kernel takes no submissions (no memory) the io itself waits on `cancels`, and an operation whose entry was
- *     not yet written ends without the kernel. When the cancel finds nothing (ENOENT) or comes too late (EALREADY)
- *     and the operation still has not ended when its answer is read (it was between two tries), it is sent again. An
- *     operation that is to be cancelled is never tried again.
+ * I2  A cancel is a request of its own, aimed at that user data, behind its target in the queue. It cannot fail:
+ *     while the kernel takes no submissions (no memory) the io itself waits on `cancels`, and an operation whose
+ *     entry was not yet written ends without the kernel. When the cancel finds nothing (ENOENT) or comes too late
+ *     (EALREADY) and the operation still has not ended when its answer is read (it was between two tries), it is
+ *     sent again. An operation that is to be cancelled is never tried again.
  * I3  An io is on `backlog` (BACKLOG), on `done` (DONE), on `cancels` or on no queue.
  * I4  The bell is a multishot poll request, armed before every sleep: a wait that cannot arm it sleeps 1 ms at most.
  * I5  The kernel runs our completions only when we enter it (DEFER_TASKRUN); IORING_SQ_TASKRUN says that there are
- *     some, so a wait(0) that has nothing to submit and sees neither it nor an overflow makes no system call. The
- *     ring's descriptor is readable whenever it is set.
+ *     some, so a wait(0) that has nothing to submit and sees neither it nor an overflow makes no system call.
+ * I6  Lent: the descriptor of such a ring does not wake who already sleeps on it (seen on Linux 6.18), so the ring
+ *     signals an eventfd, and poller->fd is an epoll descriptor over it and the bell; the bell itself, because a
+ *     signal made from within another eventfd's write waits for an RCU grace period. Every wait silences the eventfd
+ *     after it entered the kernel and before it looks: what comes later signals again, what came before is seen by
+ *     this wait or by pw_poller_pending.
  *
  * A Unix-domain connect is made by connect(2) in submit: it is answered at once, and io_uring would let a thread of
  * its own sleep for room in the backlog.
@@ -36,9 +40,12 @@
 #include "engine/shard/poller_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/shard/arena.h"
@@ -67,6 +74,7 @@ struct uring_state {
 	uint16_t generation;
 	bool bell_armed;
 	bool answers_eagain; /* poller_private.h */
+	int signal_fd;       /* lent: the eventfd that the ring signals; else -1 */
 };
 
 /* What Linux 5.13 has; that release gave multishot poll no feature bit, but this one. FAST_POLL: operations that must
@@ -75,8 +83,15 @@ static const unsigned needed_features =
     IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_FAST_POLL | IORING_FEAT_RSRC_TAGS;
 
 static const uint8_t needed_ops[] = {
-	IORING_OP_RECV, IORING_OP_RECVMSG, IORING_OP_SEND, IORING_OP_SENDMSG, IORING_OP_ACCEPT, IORING_OP_CONNECT,
-	IORING_OP_POLL_ADD, IORING_OP_TIMEOUT, IORING_OP_ASYNC_CANCEL,
+	IORING_OP_RECV,
+	IORING_OP_RECVMSG,
+	IORING_OP_SEND,
+	IORING_OP_SENDMSG,
+	IORING_OP_ACCEPT,
+	IORING_OP_CONNECT,
+	IORING_OP_POLL_ADD,
+	IORING_OP_TIMEOUT,
+	IORING_OP_ASYNC_CANCEL,
 };
 
 /* Copied by the kernel with the entry, at some later time: static. */
@@ -308,7 +323,7 @@ on_completion(struct pw_poller *poller, const struct io_uring_cqe *completion)
 {
 	struct uring_state *state = state_of(poller);
 	uint64_t user_data = completion->user_data;
-	enum tag tag = (enum tag) (user_data & TAG_MASK);
+	enum tag tag = (enum tag)(user_data & TAG_MASK);
 
 	if (tag == TAG_BELL) {
 		state->bell_armed = (completion->flags & IORING_CQE_F_MORE) != 0;
@@ -439,6 +454,9 @@ uring_wait(struct pw_poller *poller, uint64_t timeout_ns, unsigned budget)
 	} else {
 		enter_and_wait(state, timeout_ns < REFUSED_WAIT_NS ? timeout_ns : REFUSED_WAIT_NS);
 	}
+	if (state->signal_fd >= 0) {
+		pw_bell_clear(state->signal_fd);
+	}
 	harvest(poller, budget);
 	return pw_io_deliver(poller, &state->done, budget);
 }
@@ -450,6 +468,9 @@ uring_attach(struct pw_poller *poller, struct pw_file *file)
 {
 	(void) poller;
 	assert(!file->attached);
+	if (fcntl(file->fd, F_GETFD) < 0) {
+		return -errno;
+	}
 	file->attached = true;
 	pw_io_reset(&file->in);
 	pw_io_reset(&file->out);
@@ -471,7 +492,7 @@ uring_submit(struct pw_poller *poller, struct pw_io *io)
 
 	pw_io_begin(poller, io);
 	io->generation = ++state->generation;
-	io->msg = (struct msghdr) { .msg_iov = io->iov, .msg_iovlen = io->niov };
+	io->msg = (struct msghdr){ .msg_iov = io->iov, .msg_iovlen = io->niov };
 	start(state, io);
 }
 
@@ -501,11 +522,54 @@ uring_pending(const struct pw_poller *poller)
 }
 
 static void
+close_if_open(int fd)
+{
+	if (fd >= 0) {
+		(void) close(fd);
+	}
+}
+
+static bool
+watch(int epoll_fd, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+static int
+uring_lend(struct pw_poller *poller)
+{
+	struct uring_state *state = state_of(poller);
+	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	int result = epoll_fd >= 0 ? pw_bell_open(&state->signal_fd) : -errno;
+
+	if (result == 0 && !(watch(epoll_fd, state->signal_fd) && watch(epoll_fd, poller->bell_fd))) {
+		result = -errno;
+	}
+	if (result == 0) {
+		result = io_uring_register_eventfd(&state->ring, state->signal_fd);
+	}
+	if (result == 0) {
+		poller->fd = epoll_fd;
+		return 0;
+	}
+	close_if_open(state->signal_fd);
+	close_if_open(epoll_fd);
+	state->signal_fd = -1;
+	return result;
+}
+
+static void
 uring_close(struct pw_poller *poller)
 {
 	struct uring_state *state = state_of(poller);
 
 	assert(poller->in_flight == 0);
+	if (state->signal_fd >= 0) {
+		(void) close(state->signal_fd);
+		(void) close(poller->fd);
+	}
 	io_uring_queue_exit(&state->ring);
 	pw_memory_free(state, sizeof(*state));
 	poller->state = NULL;
@@ -521,6 +585,7 @@ static const struct pw_poller_ops uring_ops = {
 	.wait = uring_wait,
 	.pending = uring_pending,
 	.close = uring_close,
+	.lend = uring_lend,
 };
 
 /* Opening. */
@@ -573,19 +638,21 @@ pw_poller_open_uring_with(struct pw_poller *poller, int bell_fd, unsigned setup_
 		pw_memory_free(state, sizeof(*state));
 		return result;
 	}
-	*poller = (struct pw_poller) {
+	*poller = (struct pw_poller){
 		.ops = &uring_ops,
 		.fd = state->ring.ring_fd,
 		.bell_fd = bell_fd,
 		.state = state,
 	};
 	state->answers_eagain = answers_eagain;
+	state->signal_fd = -1;
 	result = bring_up(poller, &params);
 	if (result < 0) {
 		uring_close(poller);
 		return result;
 	}
-	(void) io_uring_register_ring_fd(&state->ring); /* saves a look-up per system call; refused: it works without */
+	/* Saves a look-up per system call. Refused: it works without. */
+	(void) io_uring_register_ring_fd(&state->ring);
 	return 0;
 }
 

@@ -59,7 +59,7 @@ futex_returns_at_once_when_the_low_half_differs(void **unused)
 	assert_true(pw_futex_wait(&word, 7, PW_NEVER_NS));
 }
 
-/* Law: false after the deadline and never before; the high half may be anything. Method: the clock before and after. */
+/* Law: false after the deadline and never before; the high half may be anything. Method: the clock. */
 static void
 futex_deadline_is_never_early(void **unused)
 {
