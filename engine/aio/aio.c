@@ -117,14 +117,19 @@ pinwheel_aio_alloc_on(nng_aio **aiop, int shard, void (*cb)(void *), void *arg)
 		pw_misuse("pinwheel_aio_alloc_on", NULL, 0, "the place for the handle is NULL");
 		return NNG_EINVAL;
 	}
-	nng_err rv = pw_engine_ensure();
-	if (rv != NNG_OK) {
-		return rv;
+	for (;;) {
+		nng_err rv = pw_engine_ensure();
+		if (rv != NNG_OK) {
+			return rv;
+		}
+		if (shard < 0 || (unsigned) shard >= pw_fleet_count()) {
+			return NNG_EINVAL;
+		}
+		rv = alloc_on(aiop, pw_fleet_nth((unsigned) shard), PW_HOME_PINNED, cb, arg);
+		if (rv != NNG_ESTOPPED) {
+			return rv;
+		}
 	}
-	if (shard < 0 || (unsigned) shard >= pw_fleet_count()) {
-		return NNG_EINVAL;
-	}
-	return alloc_on(aiop, pw_fleet_nth((unsigned) shard), PW_HOME_PINNED, cb, arg);
 }
 
 nng_err
@@ -209,9 +214,9 @@ would_deadlock(const nng_aio *aio, const char *function, uint64_t word)
 #define LENT_NAP_NS PW_NS_PER_MS      /* a lending thread sleeps at most this long between polls of its shard */
 
 /* Sleeps on the word once, as the calling thread may: an outside thread in the kernel; a thread that lends itself
- * polls its shard meanwhile; inside user code the wait is counted, and named after a second. */
+ * polls its shard meanwhile; inside user code the wait is named, once, at *report_ns. */
 static void
-block(nng_aio *aio, const char *function, uint64_t word, uint64_t deadline_ns)
+block(nng_aio *aio, const char *function, uint64_t word, uint64_t deadline_ns, uint64_t *report_ns)
 {
 	struct pw_shard *self = pw_shard_self(), *lent = pw_thread_self()->lent;
 	if (self == NULL && lent == NULL) {
@@ -225,9 +230,10 @@ block(nng_aio *aio, const char *function, uint64_t word, uint64_t deadline_ns)
 		}
 		return;
 	}
-	uint64_t report_ns = pw_clock_now_ns() + BLOCKED_REPORT_NS;
-	if (!pw_futex_wait(&aio->word, pw_word_low(word), report_ns < deadline_ns ? report_ns : deadline_ns)) {
+	if (!pw_futex_wait(&aio->word, pw_word_low(word), *report_ns < deadline_ns ? *report_ns : deadline_ns) &&
+	    pw_clock_now_ns() >= *report_ns) {
 		char text[128];
+		*report_ns = PW_NEVER_NS;
 		pw_log("pinwheel: %s: shard %u has waited 1 s in a callback of %p for %p (%s)", function,
 		    pw_fleet_index(self->settings.id), self->running, (void *) aio,
 		    pw_word_text(pw_load_acquire_64(&aio->word), text, sizeof text));
@@ -248,11 +254,13 @@ wait_idle(nng_aio *aio, const char *function, enum patience patience, uint64_t d
 		return true;
 	}
 	struct pw_shard *self = pw_shard_self();
+	uint64_t report_ns = PW_NEVER_NS;
 	if (self != NULL && self->in_user_code) {
 		if (would_deadlock(aio, function, word)) {
 			return false;
 		}
 		pw_count_add(&self->counters.waits_blocking, 1);
+		report_ns = pw_clock_now_ns() + BLOCKED_REPORT_NS;
 	}
 	for (;;) {
 		if (!pw_word_busy(word)) {
@@ -265,7 +273,7 @@ wait_idle(nng_aio *aio, const char *function, enum patience patience, uint64_t d
 			word |= PW_WAITERS;
 		}
 		uint64_t epoch = word & PW_EPOCH_MASK;
-		block(aio, function, word, deadline_ns);
+		block(aio, function, word, deadline_ns, &report_ns);
 		word = pw_load_acquire_64(&aio->word); /* P5 */
 		if (patience == ONE_MOMENT && (word & PW_EPOCH_MASK) != epoch) {
 			return true;

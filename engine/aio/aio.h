@@ -43,8 +43,7 @@
 
 /* op_flags: one operation's, cleared by the next. */
 #define PW_OP_SKIP 0x01u    /* nng_aio_skip_callback was asked: fn holds the asker, fn_arg the bool, until start */
-#define PW_OP_SLEEP 0x02u   /* the deadline is the operation's own end: expiry's reason is 0 */
-#define PW_OP_OUTPUTS 0x04u /* outputs were written: without it they read as NULL */
+#define PW_OP_OUTPUTS 0x02u /* outputs were written: without it they read as NULL */
 
 #define PW_HOME_PINNED 0x8000u /* allocated on a given shard: never moves */
 #define PW_HOME_MASK 0x7fffu

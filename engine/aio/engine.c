@@ -89,25 +89,49 @@ rehome(void *context, void *slot, uint32_t slot_number)
 	}
 }
 
+/* The application's allocators, or, when this start has none, the built-in one again. */
+static void
+set_allocators(const nng_init_params *params)
+{
+	static bool foreign; /* under the starter's lock */
+	bool given = params != NULL && params->malloc_fn != NULL;
+	if (given) {
+		pw_memory_set_allocator(params->malloc_fn, params->calloc_fn, params->free_fn);
+	} else if (foreign) {
+		pw_memory_set_allocator(NULL, NULL, NULL);
+	}
+	foreign = given;
+}
+
+/* No line reaches the application's hook any more: its arg need not outlive the engine. */
+static void
+forget_log_hook(void)
+{
+	pw_log_set_hook(NULL, settings.on_log_arg); /* the arg stays, for a line that has just read the hook */
+}
+
 /* Under the starter's lock; no engine runs. */
 static nng_err
-start_locked(const struct pinwheel_config *given)
+start_locked(const struct pinwheel_config *given, const nng_init_params *params)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct pw_host host;
 	(void) pthread_once(&once, watch_forks);
+	set_allocators(params);
 	pw_host_discover(&host, "");
 
 	nng_err rv = pw_config_load(&settings, given, environ, &host);
 	pw_log_set_hook(settings.on_log, settings.on_log_arg);
 	if (rv != NNG_OK) {
 		pw_log("pinwheel: %s", settings.error);
+		forget_log_hook();
 		return rv;
 	}
 	int error = pw_fleet_launch(&settings, &pw_aio_shard_ops);
 	if (error != 0) {
 		pw_log("pinwheel: cannot start %u shards: %s", (unsigned) settings.value[PW_SETTING_SHARDS],
 		    nng_strerror(NNG_ESYSERR - error));
+		forget_log_hook();
 		return error_of(error);
 	}
 	unsigned count = pw_fleet_count();
@@ -134,7 +158,7 @@ pw_engine_ensure(void)
 		return NNG_ESTOPPED; /* nng_fini is waiting for this thread */
 	}
 	pw_lock_acquire(&starter);
-	nng_err rv = pw_fleet_open() ? NNG_OK : start_locked(NULL);
+	nng_err rv = pw_fleet_open() ? NNG_OK : start_locked(NULL, NULL);
 	pw_lock_release(&starter);
 	return rv;
 }
@@ -148,7 +172,7 @@ pinwheel_start(const struct pinwheel_config *config)
 	pw_lock_acquire(&starter);
 	nng_err rv = NNG_OK;
 	if (!pw_fleet_open()) {
-		rv = start_locked(config);
+		rv = start_locked(config, NULL);
 	} else if (config != NULL) {
 		rv = NNG_EBUSY;
 	}
@@ -173,8 +197,7 @@ nng_init(const nng_init_params *params)
 	pw_lock_acquire(&starter);
 	nng_err rv = NNG_EBUSY;
 	if (!pw_fleet_open()) {
-		pw_memory_set_allocator(params->malloc_fn, params->calloc_fn, params->free_fn);
-		rv = start_locked(NULL); /* thread counts add no threads */
+		rv = start_locked(NULL, params); /* thread counts add no threads */
 	}
 	users += rv == NNG_OK;
 	pw_lock_release(&starter);
@@ -207,30 +230,59 @@ count_held(void *context, void *slot, uint32_t slot_number)
 #define NAP_LONGEST_NS (5 * PW_NS_PER_MS)
 #define STUCK_REPORT_NS (5 * PW_NS_PER_S)
 
-/* A lent shard that no thread has ever polled is polled by the one that shuts down. */
+/* Lent shards that no thread has ever polled: the one that shuts down polls them. Under the starter's lock. */
+static struct {
+	unsigned count;
+	struct pw_shard *shard[PW_SHARDS_MAX];
+} adopted;
+
 static void
-adopt_lent(struct pw_shard **mine)
+adopt_lent(void)
 {
-	*mine = pw_thread_self()->lent;
-	for (unsigned i = 0; *mine == NULL && i < pw_fleet_count(); i++) {
+	struct pw_thread *thread = pw_thread_self();
+	struct pw_shard *own = thread->lent;
+	adopted.count = 0;
+	for (unsigned i = 0; i < pw_fleet_count(); i++) {
 		struct pw_shard *shard = pw_fleet_nth(i);
-		if (shard->settings.lent && pw_load_acquire_64(&shard->up) == PW_UP_NOT &&
-		    pw_lent_enter(shard) == 0) {
-			*mine = shard;
+		if (shard->settings.lent && pw_load_acquire_64(&shard->up) == PW_UP_NOT && pw_lent_enter(shard) == 0) {
+			adopted.shard[adopted.count++] = shard;
 		}
 	}
+	thread->lent = own;
+}
+
+static void
+leave_adopted(void)
+{
+	struct pw_thread *thread = pw_thread_self();
+	struct pw_shard *own = thread->lent;
+	for (unsigned i = 0; i < adopted.count; i++) {
+		pw_lent_leave(adopted.shard[i]);
+	}
+	thread->lent = own;
+}
+
+/* What this thread has to do while it waits, until there is nothing left. */
+static void
+poll_lent(void)
+{
+	struct pw_shard *own = pw_thread_self()->lent;
+	unsigned done;
+	do {
+		done = own != NULL ? pw_lent_poll(own, 0) : 0;
+		for (unsigned i = 0; i < adopted.count; i++) {
+			done += pw_lent_poll(adopted.shard[i], 0);
+		}
+	} while (done != 0);
 }
 
 /* Until nothing is busy, queued or linked. */
 static void
 wait_quiet(void)
 {
-	struct pw_shard *mine;
 	uint64_t nap_ns = NAP_FIRST_NS, report_ns = pw_clock_now_ns() + STUCK_REPORT_NS;
-	adopt_lent(&mine);
 	for (;;) {
-		while (mine != NULL && pw_lent_poll(mine, 0) != 0) {
-		}
+		poll_lent();
 		size_t held = 0;
 		pw_fleet_walk(count_held, &held);
 		if (held == 0) {
@@ -263,9 +315,12 @@ nng_fini(void)
 	pw_store_release_32(&pw_fleet.state, PW_FLEET_DRAINING); /* P12 */
 	pw_fleet_walk(stop_slot, NULL);
 	pw_fleet_drain();
+	adopt_lent();
 	wait_quiet();
+	leave_adopted();
 	pw_fleet_join();
 	pw_store_release_32(&pw_fleet.state, PW_FLEET_NONE); /* P12 */
+	forget_log_hook();
 	pw_lock_release(&starter);
 }
 
@@ -305,7 +360,10 @@ run_call(void *arg)
 nng_err
 pinwheel_run_on(int shard, void (*fn)(void *), void *arg)
 {
-	if (fn == NULL || shard < 0 || shard >= pinwheel_shard_count()) {
+	if (!pw_fleet_running()) {
+		return NNG_ESTOPPED;
+	}
+	if (fn == NULL || shard < 0 || (unsigned) shard >= pw_fleet_count()) {
 		return NNG_EINVAL;
 	}
 	nng_aio *aio;

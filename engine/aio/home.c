@@ -161,7 +161,7 @@ on_request_mail(struct pw_shard *shard, struct pw_node *node)
 			pw_aio_link(shard, aio, linked);
 		} else if (pw_word_releasable(after)) {
 			release_home(shard, aio, after);
-		} else if (!deferred) {
+		} else if (!deferred && (word & PW_ARM) == 0) { /* with ARM it may have been the deadline alone */
 			pw_count_add(&shard->counters.cancels_late, 1);
 		}
 		return;
@@ -169,6 +169,13 @@ on_request_mail(struct pw_shard *shard, struct pw_node *node)
 }
 
 /* ---- expiry */
+
+/* The operation's own: fn and fn_arg are what start wrote (P1), whatever the provider does to the aio meanwhile. */
+static int
+expiry_reason(const nng_aio *aio)
+{
+	return pw_aio_fn(aio) == pw_sleep_cancel && aio->fn_arg == PW_SLEEP_OWN_END ? NNG_OK : NNG_ETIMEDOUT;
+}
 
 static void
 on_expire(struct pw_shard *shard, uint32_t slot)
@@ -182,8 +189,7 @@ on_expire(struct pw_shard *shard, uint32_t slot)
 			deadline_ns = pw_load_relaxed_64(&aio->deadline_ns);
 		}
 		if (deadline_ns <= shard->now_ns) {
-			int reason = (word & PW_ABORT) != 0 ? pw_word_reason(word)
-			    : (aio->op_flags & PW_OP_SLEEP) != 0 ? NNG_OK : NNG_ETIMEDOUT;
+			int reason = (word & PW_ABORT) != 0 ? pw_word_reason(word) : expiry_reason(aio);
 			uint64_t after = pw_word_with_reason(pw_word_with_state(word, PW_CANCELING), reason) & ~PW_TIMER;
 			if (pw_cas_acq_rel_64(&aio->word, &word, after)) { /* P6 */
 				pw_count_add(&shard->counters.expired, 1);

@@ -30,6 +30,11 @@ void pw_aio_link(struct pw_shard *shard, nng_aio *aio, bool again);
 /* Stop without waiting: STOPPED, and the abort where one has an effect. Any thread; lock-free. */
 void pw_aio_mark_stopped(nng_aio *aio);
 
+/* The cancel function of a sleep. With PW_SLEEP_OWN_END as its argument the deadline is the sleep's own end, and
+ * expiry's reason is 0. */
+void pw_sleep_cancel(nng_aio *aio, void *arg, nng_err reason);
+#define PW_SLEEP_OWN_END ((void *) 1)
+
 /* Gives the slot back. The caller holds the last reference: nothing in flight, not linked. Any thread. */
 void pw_aio_release(nng_aio *aio);
 

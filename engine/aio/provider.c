@@ -141,8 +141,9 @@ refuse(nng_aio *aio, uint64_t *word, int reason, bool *skip)
 	struct pw_shard *self = pw_shard_self();
 	bool by_own_callback = self != NULL && self->running == aio && self->running_result == NNG_ESTOPPED;
 	bool quiet = (by_own_callback && reason == NNG_ESTOPPED) || !pw_fleet_running();
-	if ((*word & PW_FREEING) != 0) {
-		skip = NULL; /* a reap is pending: the callback is called as usual */
+	if (skip != NULL && (*word & PW_FREEING) != 0) {
+		*skip = false; /* a reap is pending: the callback is called as usual, whatever an earlier try has said */
+		skip = NULL;
 	}
 
 	aio->count = 0;
@@ -490,8 +491,8 @@ nng_aio_get_input(nng_aio *aio, unsigned index)
 
 /* On the ready queue: by abort or timeout with their reason, by its own end with 0. A sleep has no other finisher, so
  * the claim needs no lock: the cancel function is called once. */
-static void
-sleep_cancel(nng_aio *aio, void *arg, nng_err reason)
+void
+pw_sleep_cancel(nng_aio *aio, void *arg, nng_err reason)
 {
 	(void) arg;
 	pw_aio_finish(aio, reason, 0);
@@ -514,7 +515,7 @@ sleep_until(nng_aio *aio, const char *function, bool never, uint64_t duration_ns
 	}
 	uint64_t end_ns = never || duration_ns > PW_NEVER_NS - now_ns ? PW_NEVER_NS : now_ns + duration_ns;
 	bool own_end = end_ns <= limit_ns;
-	struct deferral d = { .fn = sleep_cancel, .near_ns = now_ns };
+	struct deferral d = { .fn = pw_sleep_cancel, .near_ns = now_ns };
 
 	if (own_end && duration_ns == 0 && !never) { /* as soon as possible: no tick to wait for, nothing to cancel */
 		d.deadline_ns = PW_NEVER_NS;
@@ -525,7 +526,7 @@ sleep_until(nng_aio *aio, const char *function, bool never, uint64_t duration_ns
 		return;
 	}
 	d.deadline_ns = own_end ? end_ns : limit_ns;
-	d.op_flags = own_end ? PW_OP_SLEEP : 0;
+	d.arg = own_end ? PW_SLEEP_OWN_END : NULL;
 	(void) start(aio, function, NULL, 0, &d); /* exempt from R15 */
 }
 

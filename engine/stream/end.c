@@ -50,6 +50,7 @@
  *   I4  A hold (the high half) is taken only without CLOSE and keeps the number of the descriptor from being closed
  *       under a system call of another thread. Nobody waits for a hold: the last one out closes.
  *   I5  ORPHAN is set on the shard's last steps. After them no mail is read, so the owner releases.
+ *   I6  A look is not nested in a look of the same record: what abandons a record inside one leaves the rest to it.
  *
  * Limits: records of 1 to 2 KiB, made 16 at a time, never unmapped; at most PW_IDS_MAX shards.
  * The idea: liburcu's wfstack for the push; the type-stable records are Linux' SLAB_TYPESAFE_BY_RCU.
@@ -59,6 +60,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/misuse.h"
 #include "engine/shard/fleet.h"
+#include "engine/shard/lent.h"
 #include "engine/shard/park.h"
 #include "engine/stream/stream.h"
 
@@ -200,6 +202,16 @@ pw_end_usable(const struct pw_end *end, const char *function)
 }
 
 bool
+pw_end_operable(const struct pw_end *end, const nng_aio *aio, const char *function)
+{
+	if (aio == NULL) {
+		pw_misuse(function, NULL, 0, "the handle is NULL");
+		return false;
+	}
+	return pw_end_usable(end, function);
+}
+
+bool
 pw_end_closed(const struct pw_end *end)
 {
 	return (pw_load_acquire_64(&end->word) & PW_END_CLOSE) != 0;
@@ -207,25 +219,23 @@ pw_end_closed(const struct pw_end *end)
 
 /* ---- shards in turn */
 
-static pw_a32 turn;
-
 struct pw_shard *
-pw_end_next_shard(void)
+pw_end_next_shard(pw_a32 *turn)
 {
 	unsigned count = pw_fleet_count();
 
 	if (!pw_fleet_running() || count == 0) {
 		return NULL;
 	}
-	return pw_fleet_nth(pw_fetch_add_relaxed_32(&turn, 1) % count); /* relaxed: any order spreads them */
+	return pw_fleet_nth(pw_fetch_add_relaxed_32(turn, 1) % count); /* relaxed: any order spreads them */
 }
 
 struct pw_shard *
-pw_end_near_shard(void)
+pw_end_near_shard(pw_a32 *turn)
 {
-	struct pw_shard *self = pw_shard_self();
+	const struct pw_thread *thread = pw_thread_self();
 
-	return self != NULL ? self : pw_end_next_shard();
+	return thread->shard != NULL ? thread->shard : thread->lent != NULL ? thread->lent : pw_end_next_shard(turn);
 }
 
 /* ---- what the shard does */
@@ -282,20 +292,28 @@ take_submitted(struct pw_end *end)
 	}
 }
 
-/* `word`: as it was when QUEUED was cleared. The record may be gone afterwards. */
+/* `word`: as it was when QUEUED was cleared. The record may be gone afterwards. What is called here may abandon the
+ * record, which then waits for the end of this look: it must not be released under it (I6). */
 static void
 look(struct pw_end *end, uint64_t word)
 {
-	take_submitted(end);
 	if ((word & PW_END_LIVE) == 0) {
+		take_submitted(end);
 		return;
 	}
+	if (end->looking) {
+		return;
+	}
+	end->looking = true;
+	take_submitted(end);
 	if ((word & PW_END_SCAN) != 0) {
 		end->kind->on_scan(end);
 	}
+	word = pw_load_acquire_64(&end->word);
 	if ((word & (PW_END_CLOSE | PW_END_QUIET)) == PW_END_CLOSE) {
 		end->kind->on_close(end);
 	}
+	end->looking = false;
 	pw_end_settle(end);
 }
 
@@ -369,7 +387,7 @@ pw_stream_on_stop(struct pw_shard *shard)
 			}
 		}
 	}
-	if (state != NULL && state->resolver != NULL) {
+	if (state != NULL) {
 		pw_resolver_close(state);
 	}
 }
@@ -465,20 +483,21 @@ is_quiet(const struct pw_end *end)
 	return (pw_load_acquire_64(&end->word) & PW_END_QUIET) != 0; /* P14 */
 }
 
-/* Sleeps on the word once, as the calling thread may. */
+/* Sleeps on the word once, as the calling thread may: an outside thread in the kernel; a thread that lends itself polls
+ * its shard meanwhile; inside user code the wait is named, once, at *report_ns. */
 static void
-block(struct pw_end *end, const char *function, uint64_t word)
+block(struct pw_end *end, const char *function, uint64_t word, uint64_t *report_ns)
 {
-	struct pw_shard *self = pw_shard_self();
+	struct pw_shard *self = pw_shard_self(), *lent = pw_thread_self()->lent;
 
-	if (self == NULL) {
+	if (self == NULL && lent == NULL) {
 		(void) pw_futex_wait(&end->word, pw_word_low(word), PW_NEVER_NS);
-	} else if (!self->in_user_code) {
-		pw_inbox_unpark(&self->inbox);
-		if (pw_shard_turn(self) == 0) {
+	} else if (self == NULL) {
+		if (pw_lent_poll(lent, 0) == 0) {
 			(void) pw_futex_wait(&end->word, pw_word_low(word), pw_clock_now_ns() + LENT_NAP_NS);
 		}
-	} else if (!pw_futex_wait(&end->word, pw_word_low(word), pw_clock_now_ns() + REPORT_NS)) {
+	} else if (!pw_futex_wait(&end->word, pw_word_low(word), *report_ns)) {
+		*report_ns = PW_NEVER_NS;
 		pw_log("pinwheel: %s: shard %u has waited 1 s in a callback of %p for a %s of shard %u", function,
 		    pw_fleet_index(self->settings.id), self->running, end->kind->name,
 		    pw_fleet_index(end->shard->settings.id));
@@ -488,6 +507,7 @@ block(struct pw_end *end, const char *function, uint64_t word)
 static void
 await_quiet(struct pw_end *end, const char *function)
 {
+	uint64_t report_ns = pw_clock_now_ns() + REPORT_NS;
 	uint64_t word = pw_load_acquire_64(&end->word); /* P14 */
 
 	while ((word & PW_END_QUIET) == 0) {
@@ -497,7 +517,7 @@ await_quiet(struct pw_end *end, const char *function)
 			}
 			word |= PW_END_WAITERS;
 		}
-		block(end, function, word);
+		block(end, function, word, &report_ns);
 		word = pw_load_acquire_64(&end->word); /* P14 */
 	}
 }

@@ -77,6 +77,7 @@ struct pw_end {
 	pw_a64 word;         /* P14, and the futex of stop */
 	pw_a64 submitted;    /* P13: a stack of mails: provider nodes, the operation's tag as their kind */
 	struct pw_node node; /* whoever turned QUEUED 0 -> 1, then the shard */
+	bool looking;        /* the shard's, through all lives */
 	struct pw_shard *shard;         /* constant through all lives */
 	const struct pw_end_kind *kind; /* constant through all lives */
 	struct pw_end *next_free;       /* under the pool's lock, while free */
@@ -91,6 +92,8 @@ void pw_end_discard(struct pw_end *end);
 
 /* A public function's first look: not NULL, not a parent's in a forked child. Else misuse. */
 bool pw_end_usable(const struct pw_end *end, const char *function);
+/* The same for an operation: the aio is not NULL either. */
+bool pw_end_operable(const struct pw_end *end, const nng_aio *aio, const char *function);
 /* CLOSE has been asked for. */
 bool pw_end_closed(const struct pw_end *end);
 
@@ -155,10 +158,10 @@ void pw_op_remove(struct pw_op_queue *queue, nng_aio *aio);
 /* Ends an operation that came too late: cancelled before it arrived, or after close. False: it did not. */
 bool pw_end_refused(struct pw_end *end, nng_aio *aio);
 
-/* Each running shard in turn; NULL: no engine runs. */
-struct pw_shard *pw_end_next_shard(void);
-/* Where a new object should live: the caller's own shard, else as above. */
-struct pw_shard *pw_end_near_shard(void);
+/* The running shards in turn, each counter by itself; NULL: no engine runs. */
+struct pw_shard *pw_end_next_shard(pw_a32 *turn);
+/* Where a new object should live: the caller's own shard, or the one it lends itself to, else as above. */
+struct pw_shard *pw_end_near_shard(pw_a32 *turn);
 
 /* One state per shard: its pools, and its resolver (resolver.c). */
 struct pw_resolver;
@@ -176,5 +179,10 @@ struct pw_stream_shard {
 
 /* NULL: out of memory. Any thread. */
 struct pw_stream_shard *pw_stream_shard_of(const struct pw_shard *shard);
+
+/* The stream layer's entries in the table of aio.h. on_stop begins to close everything that is open on the shard;
+ * it is closed when the poller has nothing in flight. */
+void pw_stream_on_mail(struct pw_shard *shard, struct pw_node *node);
+void pw_stream_on_stop(struct pw_shard *shard);
 
 #endif

@@ -29,10 +29,11 @@ from_un(nng_sockaddr *out, const struct sockaddr_un *in, socklen_t size)
 	if (length > sizeof(in->sun_path)) {
 		length = sizeof(in->sun_path);
 	}
-	if (length != 0 && in->sun_path[0] == '\0') {
+	if (length == 0 || in->sun_path[0] == '\0') { /* unnamed, or a name of the abstract namespace */
+		size_t name = length == 0 ? 0 : length - 1;
 		out->s_abstract.sa_family = NNG_AF_ABSTRACT;
-		out->s_abstract.sa_len = (uint16_t) (length - 1);
-		memcpy(out->s_abstract.sa_name, in->sun_path + 1, length - 1);
+		out->s_abstract.sa_len = (uint16_t) name;
+		memcpy(out->s_abstract.sa_name, in->sun_path + 1, name);
 		return;
 	}
 	out->s_ipc.sa_family = NNG_AF_IPC;

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * scenarios.h: the list of all scenarios; each is the whole content of its file, scenario_<name>.c.
+ */
+#ifndef PINWHEEL_EXPLORE_SCENARIOS_H
+#define PINWHEEL_EXPLORE_SCENARIOS_H
+
+#include "tests/explore/explore.h"
+
+#define PW_SCENARIOS(X)                                                                                              \
+	X(inbox_all_once)                                                                                            \
+	X(inbox_gap_hides_nothing)                                                                                   \
+	X(inbox_sleep_pair)                                                                                          \
+	X(shard_sleep_pair)                                                                                          \
+	X(shard_frozen_sender)                                                                                       \
+	X(finish_abort)                                                                                              \
+	X(begin_window)                                                                                              \
+	X(late_abort)                                                                                                \
+	X(expiry_finish_abort)                                                                                       \
+	X(stop_resubmit)                                                                                             \
+	X(free_inflight)                                                                                             \
+	X(reap_in_callback)                                                                                          \
+	X(lazy_timer)                                                                                                \
+	X(waiters)                                                                                                   \
+	X(moving_home)                                                                                               \
+	X(frozen_abort)                                                                                              \
+	X(skip_callback)                                                                                             \
+	X(skip_elsewhere)                                                                                            \
+	X(sleep_abort_stop)
+
+#define PW_SCENARIO_DECLARE(NAME) extern const struct pw_explore_scenario pw_scenario_##NAME;
+PW_SCENARIOS(PW_SCENARIO_DECLARE)
+#undef PW_SCENARIO_DECLARE
+
+#endif

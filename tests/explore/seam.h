@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * seam.h: what a scenario may do to the fake kernel of seam.c.
+ */
+#ifndef PINWHEEL_EXPLORE_SEAM_H
+#define PINWHEEL_EXPLORE_SEAM_H
+
+#include "engine/shard/poller.h"
+
+/* What the kernel answers to an operation that it completes by itself (one whose cancel is wanted may end with
+ * -ECANCELED instead). PW_SEAM_NEVER: it does not complete by itself. NULL: nothing ever does. */
+#define PW_SEAM_NEVER INT32_MIN
+extern int (*pw_seam_answer)(const struct pw_io *io);
+
+/* The address stands for the sleepers on a word, not for memory. */
+bool pw_seam_is_futex_queue(const volatile void *address);
+
+/* Before the first run: the explorer asks the fake kernel when all sleep, and resets it between executions. */
+void pw_seam_install(void);
+
+/* Memory for the engine (pw_memory_set_allocator): at the same addresses in every execution of a scenario, and as
+ * the first setup left it at the start of each. The first setup calls begin before the engine allocates, and keep
+ * when it has. */
+void pw_seam_heap_begin(void);
+void pw_seam_heap_keep(void);
+void *pw_seam_heap_alloc(size_t size);
+void *pw_seam_heap_zalloc(size_t count, size_t size);
+void pw_seam_heap_free(void *memory, size_t size);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * world.h: what the scenarios of the aio stand on: shards without threads, a handle with a provider and a ledger.
+ *
+ * The oracle, for every handle (VERIFICATION.md's numbers):
+ *   C1  callbacks equal accepted operations and refusals owed (pw_handle_check); no two of a handle overlap
+ *   C2  the callback sees the result of the one who won the provider's claim, and a reader after it sees the same
+ *   home  the flags that home alone changes (QUEUED cleared; RUNNING, TIMER) change on the home shard
+ *   C4, C5, C9  the scenarios', from what the ledger recorded
+ *   C6  a released slot is filled with a pattern: an access through atomic.h fails at once, a plain write when the
+ *       execution has ended, a plain read finds nonsense
+ */
+#ifndef PINWHEEL_EXPLORE_WORLD_H
+#define PINWHEEL_EXPLORE_WORLD_H
+
+#include <nng/nng.h>
+#include <pinwheel/pinwheel.h>
+
+#include "engine/aio/aio.h"
+#include "tests/explore/explore.h"
+
+#define PW_HANDLE_RESULTS 8
+
+/* A handle, the provider that serves it, and what happened. Words of the ledger are read by pw_explore_get in fibers,
+ * plainly in check. */
+struct pw_handle {
+	nng_aio *aio;
+	struct pw_lock lock; /* the provider's: held over start, and to take the claim; never over finish */
+	uint64_t claim;      /* under the lock: an operation is pending, whoever takes the 1 finishes it */
+	void (*on_callback)(struct pw_handle *handle); /* in the callback, after its checks; NULL: nothing */
+	struct pw_explore_event started;               /* the first start has returned */
+
+	uint64_t word;        /* as it was after the last access */
+	uint64_t seen;        /* every flag that it has had */
+	bool engine_provides; /* nobody takes a claim: the result is not checked against one */
+
+	/* ledger */
+	uint64_t accepted;
+	uint64_t refused; /* starts and begins that were refused and owe a callback */
+	uint64_t callbacks;
+	uint64_t cancels;                   /* cancel functions called, all operations */
+	uint64_t calling;                   /* the callback runs */
+	uint64_t cancelling;                /* the cancel function runs */
+	uint64_t won;                       /* the operation under way has been claimed ... */
+	uint64_t won_result;                /* ... by someone who finishes it with this */
+	uint64_t canceled;                  /* its cancel function has been called */
+	uint64_t result[PW_HANDLE_RESULTS]; /* of each callback */
+};
+
+/* setup: `shards` shards, none of them entered; their fibers must be the scenario's first, in order. */
+void pw_world_setup(unsigned shards);
+/* A shard's fiber. */
+void pw_world_shard(void);
+/* check: nothing has touched a released slot. */
+void pw_world_check(void);
+/* Slots given back in this execution. */
+unsigned pw_world_released(void);
+
+/* setup: forgets, and allocates on shard 0 (may move). */
+void pw_handle_open(struct pw_handle *handle, const char *name, void (*on_callback)(struct pw_handle *));
+/* nng_aio_start with the provider's cancel function, after the provider has noted the operation. */
+bool pw_handle_start(struct pw_handle *handle);
+/* The same for an operation served by a shard. */
+bool pw_handle_start_on(struct pw_handle *handle, unsigned shard);
+/* The provider's part of a start by hand (begin/defer, reset): takes the lock and notes the operation; gives the lock
+ * back, and the operation up if it was refused. */
+void pw_handle_enter(struct pw_handle *handle);
+void pw_handle_leave(struct pw_handle *handle, bool accepted);
+/* The provider's cancel function; arg is the handle. Finishes with the reason, if it gets the claim. */
+void pw_handle_cancel(nng_aio *aio, void *arg, nng_err reason);
+/* The provider: finishes the operation with this result, if it gets the claim. */
+bool pw_handle_finish(struct pw_handle *handle, nng_err result);
+/* The word as it is, not a step: what the scenario knows and no program could. */
+uint64_t pw_handle_peek(const struct pw_handle *handle);
+/* All flags that the word has had since setup. Not a step, likewise. */
+uint64_t pw_handle_seen(const struct pw_handle *handle);
+/* check: every accepted operation and every refusal had its callback. */
+void pw_handle_check(const struct pw_handle *handle);
+
+#endif
