@@ -2,21 +2,22 @@
 //
 // figures_bench.cc: the figures that README.md promises, pinwheel and Debian's NNG side by side.
 //
-// What it is: the workloads of workload.h, run in pairs, first pinwheel, then NNG, and again; each pair gives a ratio.
-// Said of each figure are the medians over the pairs, the least and the largest ratio, and whether the goal is
+// What it is: the workloads of workload.h, run in pairs, first pinwheel, then NNG, and again; each pair gives a
+// ratio. Said of each figure are the medians over the pairs, the least and the largest ratio, and whether the goal is
 // reached. What it is not: a judge. The exit status says only whether every callback came as it should.
 //
 // F1, F2 and F3 run both libraries in this process. F4 and F5 run each library in a process of its own, started by
-// this one with --alone: resident memory and processor time are a process's, and NNG's burst is not over when the time
-// that we give it is.
+// this one with --alone: resident memory and processor time are a process's, and NNG's burst is not over when the
+// time that we give it is.
 //
-// Forms. F1: the last of 1024 callbacks starts and finishes all 1024 again, on the shard, or on a thread of NNG's. "At
-// its best" is the form in which NNG is fastest: every callback starts and finishes its own handle's next operation, so
-// that NNG's threads hardly ever meet. (A thread of the program's that does it and waits is as slow as the first.) F2:
-// the last of 1024 callbacks sends the next 1024 cancels; NNG is as fast with 64 at a time, slower with 1 and 16,384.
+// Forms. F1: the last of 1024 callbacks starts and finishes all 1024 again, on the shard, or on a thread of NNG's.
+// "NNG's best form": every callback starts and finishes its own handle's next operation, so that NNG's threads hardly
+// ever meet. (A thread of the program's that starts 1024 and waits for their callbacks is as slow as the first form.)
+// F2: the last of 1024 callbacks sends the next 1024 cancels; NNG is as fast with 64 at a time, slower with 1 and with
+// 16,384.
 //
-// ns is wall time over operations: the rate. cpu_ns is processor time of all threads over operations: on a machine with
-// neighbours the more steady of the two, and what a core can do; NNG uses more than one.
+// ns is wall time over operations: the rate. cpu_ns is processor time of all threads over operations: on a machine
+// with neighbours the steadier of the two, and what a core can do; NNG uses more than one.
 #include <benchmark/benchmark.h>
 
 #include <sys/utsname.h>

@@ -45,8 +45,8 @@ struct bench_ops {
 	/* NULL: out of memory. */
 	void *(*alloc)(enum bench_place place, void (*callback)(void *), void *arg);
 	void (*free)(void *aio);
-	/* Calls function(arg) where operations are best started: on the one loop if the library has such a thing, else
-	 * in the caller, before run returns. */
+	/* Calls function(arg) where operations are best started: on the one loop if the library has such a thing,
+	 * else in the caller, before run returns. */
 	bool (*run)(void (*function)(void *), void *arg);
 
 	/* An operation with a cancel function and without a deadline. */

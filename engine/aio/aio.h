@@ -119,8 +119,9 @@ nng_err pw_engine_ensure(void);
  * aio that nothing holds moves its home there. Any thread. */
 bool pw_aio_start(nng_aio *aio, struct pw_shard *shard, nng_aio_cancelfn fn, void *arg);
 
-/* nng_aio_finish with a count. Any thread; exactly once; the aio is not touched afterwards. */
-void pw_aio_finish(nng_aio *aio, nng_err result, size_t count);
+/* nng_aio_finish with a count. Any thread; exactly once. True: the callback will come, and the aio is not touched
+ * afterwards. False: there is none (skipped, or no engine to call it; or misuse). */
+bool pw_aio_finish(nng_aio *aio, nng_err result, size_t count);
 
 /* The provider: stores output i (i < PW_AIO_PARAMS) of the operation under way. */
 void pw_aio_set_output(nng_aio *aio, unsigned index, void *value);

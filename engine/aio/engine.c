@@ -12,7 +12,12 @@
  *   3  the shards visit all their timers and link none again
  *   4  until no slot is busy, QUEUED or TIMER: the walk is repeated. What is waited for is user code (a provider
  *      that ignores its cancel, a callback) and requesters between their CAS and their enqueue
- *   5  state NONE, loops end, threads are joined
+ *   5  state CLOSING, and every word that is idle without holds is changed once more (its EPOCH advances). A refusal
+ *      or a finish from OPEN loads the word, then the state, then does its CAS. If it loaded the word before this
+ *      change, the CAS either came before it, and then the word is found busy and waited for, or fails; if after,
+ *      it acquires the change and sees CLOSING, and leaves the word IDLE without a completion. So no completion
+ *      is posted any more, however long a thread was suspended on the way to it
+ *   6  loops end, threads are joined, state NONE
  * A handle that survives is STOPPED and IDLE without holds.
  *
  * fork: the child's copy of the table is forgotten in the child's fork handler; its first nng_aio_alloc makes a
@@ -216,14 +221,33 @@ stop_slot(void *context, void *slot, uint32_t slot_number)
 	}
 }
 
+static bool
+is_held(uint64_t word)
+{
+	return pw_word_busy(word) || (word & (PW_QUEUED | PW_TIMER)) != 0;
+}
+
 static void
 count_held(void *context, void *slot, uint32_t slot_number)
 {
-	uint64_t word = pw_load_acquire_64(&((nng_aio *) slot)->word);
 	(void) slot_number;
-	if (pw_word_busy(word) || (word & (PW_QUEUED | PW_TIMER)) != 0) {
-		++*(size_t *) context;
-	}
+	*(size_t *) context += is_held(pw_load_acquire_64(&((nng_aio *) slot)->word));
+}
+
+/* Step 5. */
+static void
+close_slot(void *context, void *slot, uint32_t slot_number)
+{
+	nng_aio *aio = slot;
+	uint64_t word = pw_load_acquire_64(&aio->word), after;
+	(void) slot_number;
+	do {
+		if (is_held(word)) {
+			++*(size_t *) context;
+			return;
+		}
+		after = (word & ~PW_EPOCH_MASK) | ((word + PW_EPOCH_ONE) & PW_EPOCH_MASK);
+	} while (!pw_cas_acq_rel_64(&aio->word, &word, after)); /* P12, carried by the word */
 }
 
 #define NAP_FIRST_NS (50 * PW_NS_PER_US)
@@ -276,15 +300,15 @@ poll_lent(void)
 	} while (done != 0);
 }
 
-/* Until nothing is busy, queued or linked. */
+/* Walks until `visit` has counted nothing that is busy, queued or linked. */
 static void
-wait_quiet(void)
+walk_until_quiet(void (*visit)(void *context, void *slot, uint32_t slot_number))
 {
 	uint64_t nap_ns = NAP_FIRST_NS, report_ns = pw_clock_now_ns() + STUCK_REPORT_NS;
 	for (;;) {
 		poll_lent();
 		size_t held = 0;
-		pw_fleet_walk(count_held, &held);
+		pw_fleet_walk(visit, &held);
 		if (held == 0) {
 			return;
 		}
@@ -316,7 +340,9 @@ nng_fini(void)
 	pw_fleet_walk(stop_slot, NULL);
 	pw_fleet_drain();
 	adopt_lent();
-	wait_quiet();
+	walk_until_quiet(count_held);
+	pw_store_release_32(&pw_fleet.state, PW_FLEET_CLOSING); /* P12 */
+	walk_until_quiet(close_slot);
 	leave_adopted();
 	pw_fleet_join();
 	pw_store_release_32(&pw_fleet.state, PW_FLEET_NONE); /* P12 */
@@ -335,7 +361,7 @@ nng_version(void)
 int
 pinwheel_shard_count(void)
 {
-	return pw_fleet_running() ? (int) pw_fleet_count() : 0;
+	return pw_load_acquire_32(&pw_fleet.state) != PW_FLEET_NONE ? (int) pw_fleet_count() : 0; /* P12 */
 }
 
 int
@@ -375,7 +401,10 @@ pinwheel_run_on(int shard, void (*fn)(void *), void *arg)
 	aio->input[0] = (void *) (uintptr_t) fn;
 	aio->input[1] = arg;
 	nng_aio_reset(aio);
-	nng_aio_finish(aio, NNG_OK);
+	if (!pw_aio_finish(aio, NNG_OK, 0)) { /* nng_fini came between: nobody will call it */
+		pw_aio_release(aio);
+		return NNG_ESTOPPED;
+	}
 	return NNG_OK;
 }
 

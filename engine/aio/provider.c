@@ -396,16 +396,16 @@ skip_consume(nng_aio *aio, uint64_t word)
 	return skip;
 }
 
-void
+bool
 pw_aio_finish(nng_aio *aio, nng_err result, size_t count)
 {
 	if (!pw_aio_usable(aio, "nng_aio_finish")) {
-		return;
+		return false;
 	}
 	uint64_t word = pw_load_acquire_64(&aio->word);
 	if (!pw_word_finishable(word)) {
 		pw_misuse("nng_aio_finish", aio, word, "no operation is under way: a second finish?");
-		return;
+		return false;
 	}
 	bool *skip = skip_consume(aio, word);
 	if (pw_word_state(word) == PW_OPEN) {
@@ -420,7 +420,7 @@ pw_aio_finish(nng_aio *aio, nng_err result, size_t count)
 	do {
 		if (!pw_word_finishable(word)) {
 			pw_misuse("nng_aio_finish", aio, word, "two threads finish it");
-			return;
+			return false;
 		}
 		bool orphan = pw_word_state(word) == PW_OPEN && !pw_fleet_running();
 		bool skips = skip != NULL && (word & PW_FREEING) == 0; /* with a reap pending the callback is called */
@@ -435,22 +435,25 @@ pw_aio_finish(nng_aio *aio, nng_err result, size_t count)
 
 	if (pw_word_state(after) == PW_DONE) {
 		pw_aio_post_done(aio, home);
-	} else if ((word & ~after & PW_WAITERS) != 0) {
+		return true;
+	}
+	if ((word & ~after & PW_WAITERS) != 0) {
 		pw_futex_wake_all(&aio->word); /* the address alone: the slot may be gone */
 	}
+	return false;
 }
 
 void
 nng_aio_finish(nng_aio *aio, nng_err result)
 {
-	pw_aio_finish(aio, result, 0);
+	(void) pw_aio_finish(aio, result, 0);
 }
 
 void
 pw_aio_fail(nng_aio *aio, nng_err error)
 {
 	if (nng_aio_begin(aio)) {
-		pw_aio_finish(aio, error, 0);
+		(void) pw_aio_finish(aio, error, 0);
 	}
 }
 
@@ -495,7 +498,7 @@ void
 pw_sleep_cancel(nng_aio *aio, void *arg, nng_err reason)
 {
 	(void) arg;
-	pw_aio_finish(aio, reason, 0);
+	(void) pw_aio_finish(aio, reason, 0);
 }
 
 static void
@@ -521,7 +524,7 @@ sleep_until(nng_aio *aio, const char *function, bool never, uint64_t duration_ns
 		d.deadline_ns = PW_NEVER_NS;
 		d.fn = NULL;
 		if (start(aio, function, NULL, 0, &d)) {
-			pw_aio_finish(aio, NNG_OK, 0);
+			(void) pw_aio_finish(aio, NNG_OK, 0);
 		}
 		return;
 	}

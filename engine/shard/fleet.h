@@ -20,6 +20,7 @@ enum pw_fleet_state {
 	PW_FLEET_NONE = 0,     /* no engine runs */
 	PW_FLEET_RUNNING = 1,
 	PW_FLEET_DRAINING = 2, /* nng_fini: no new handles, every live one is being stopped */
+	PW_FLEET_CLOSING = 3,  /* all are stopped and were idle once: refusals have no completion any more; shards run */
 };
 
 struct pw_fleet {
@@ -33,11 +34,12 @@ struct pw_fleet {
 
 extern struct pw_fleet pw_fleet;
 
-/* RUNNING or DRAINING: there are shards to deliver a completion. */
+/* RUNNING or DRAINING: a refused start, or a finish straight from reset, is delivered by a shard. */
 static inline bool
 pw_fleet_running(void)
 {
-	return pw_load_acquire_32(&pw_fleet.state) != PW_FLEET_NONE; /* P12 */
+	uint32_t state = pw_load_acquire_32(&pw_fleet.state); /* P12 */
+	return state == PW_FLEET_RUNNING || state == PW_FLEET_DRAINING;
 }
 
 /* New handles may be made. */

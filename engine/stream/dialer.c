@@ -150,7 +150,7 @@ succeed(nng_stream *stream)
 	stream->dial.aio = NULL;
 	stream->phase = PW_STREAM_OPEN;
 	pw_aio_set_output(aio, 0, stream);
-	pw_aio_finish(aio, NNG_OK, 0);
+	(void) pw_aio_finish(aio, NNG_OK, 0);
 }
 
 static void
@@ -280,7 +280,7 @@ pw_dial_begin(nng_stream *stream, nng_aio *aio)
 void
 pw_dial_fail(nng_stream *stream, nng_err error)
 {
-	pw_aio_finish(stream->dial.aio, error, 0);
+	(void) pw_aio_finish(stream->dial.aio, error, 0);
 	stream->dial.aio = NULL;
 	pw_end_abandon(&stream->end);
 }
@@ -290,7 +290,7 @@ pw_dial_end(nng_stream *stream)
 {
 	if (stream->dial.aio != NULL) {
 		/* The dialer closes, or the shard ends: nobody has the stream. */
-		pw_aio_finish(stream->dial.aio, NNG_ECLOSED, 0);
+		(void) pw_aio_finish(stream->dial.aio, NNG_ECLOSED, 0);
 		stream->dial.aio = NULL;
 		(void) pw_fetch_or_acq_rel_64(&stream->end.word, PW_END_RELEASE);
 	}
@@ -359,6 +359,7 @@ would_wait(struct pw_end *end, const struct pw_shard *shard)
 /* No operation is submitted to a dialer: each goes to a stream. */
 const struct pw_end_kind pw_dialer_kind = {
 	.name = "dialer",
+	.number = PW_CLASS_DIALER,
 	.size = sizeof(nng_stream_dialer),
 	.on_birth = on_birth,
 	.on_take = NULL,
@@ -438,7 +439,7 @@ dial(nng_stream *stream, nng_stream_dialer *dialer, nng_aio *aio)
 	}
 	if (!enlist(dialer, stream)) {
 		pw_end_discard(&stream->end);
-		pw_aio_finish(aio, NNG_ECLOSED, 0);
+		(void) pw_aio_finish(aio, NNG_ECLOSED, 0);
 		return;
 	}
 	pw_end_publish(&stream->end);

@@ -138,17 +138,17 @@ grow(struct pw_end_pool *pool, struct pw_shard *shard, const struct pw_end_kind 
 }
 
 struct pw_end *
-pw_end_alloc(struct pw_shard *shard, enum pw_end_class class)
+pw_end_alloc(struct pw_shard *shard, enum pw_end_class number)
 {
 	struct pw_stream_shard *state = pw_stream_shard_of(shard);
 
 	if (state == NULL) {
 		return NULL;
 	}
-	struct pw_end_pool *pool = &state->pool[class];
+	struct pw_end_pool *pool = &state->pool[number];
 	pw_lock_acquire(&state->lock);
 	if (pool->free == NULL) {
-		grow(pool, shard, kind_of[class]);
+		grow(pool, shard, kind_of[number]);
 	}
 	struct pw_end *end = pool->free;
 	if (end != NULL) {
@@ -158,18 +158,11 @@ pw_end_alloc(struct pw_shard *shard, enum pw_end_class class)
 	return end;
 }
 
-static enum pw_end_class
-class_of(const struct pw_end *end)
-{
-	return end->kind == &pw_stream_kind ? PW_CLASS_STREAM
-	    : end->kind == &pw_listener_kind ? PW_CLASS_LISTENER : PW_CLASS_DIALER;
-}
-
 void
 pw_end_discard(struct pw_end *end)
 {
 	struct pw_stream_shard *state = pw_stream_shard_of(end->shard);
-	struct pw_end_pool *pool = &state->pool[class_of(end)];
+	struct pw_end_pool *pool = &state->pool[end->kind->number];
 
 	pw_lock_acquire(&state->lock);
 	end->next_free = pool->free;
@@ -243,7 +236,7 @@ pw_end_near_shard(pw_a32 *turn)
 void
 pw_end_finish_canceled(nng_aio *aio)
 {
-	pw_aio_finish(aio, pw_word_reason(pw_load_acquire_64(&aio->word)), 0);
+	(void) pw_aio_finish(aio, pw_word_reason(pw_load_acquire_64(&aio->word)), 0);
 }
 
 bool
@@ -254,7 +247,7 @@ pw_end_refused(struct pw_end *end, nng_aio *aio)
 		return true;
 	}
 	if (pw_end_closed(end)) {
-		pw_aio_finish(aio, NNG_ECLOSED, 0);
+		(void) pw_aio_finish(aio, NNG_ECLOSED, 0);
 		return true;
 	}
 	if ((pw_load_relaxed_16(&aio->home) & PW_HOME_MASK) == end->shard->settings.id) {
@@ -287,7 +280,7 @@ take_submitted(struct pw_end *end)
 		if (live) {
 			end->kind->on_take(end, aio, tag);
 		} else {
-			pw_aio_finish(aio, NNG_ECLOSED, 0); /* submitted to an object that was being freed */
+			(void) pw_aio_finish(aio, NNG_ECLOSED, 0); /* submitted to an object that was being freed */
 		}
 	}
 }
@@ -364,7 +357,8 @@ pw_end_abandon(struct pw_end *end)
 static void
 stop_record(struct pw_end *end)
 {
-	uint64_t word = pw_fetch_or_acq_rel_64(&end->word, 0); /* P14: pairs with publish, see listener and dialer alloc */
+	/* P14, with publish: see the dialer's alloc. */
+	uint64_t word = pw_fetch_or_acq_rel_64(&end->word, 0);
 
 	if ((word & PW_END_LIVE) != 0) {
 		(void) pw_fetch_or_acq_rel_64(&end->word, PW_END_CLOSE | PW_END_ORPHAN); /* I5 */
@@ -377,13 +371,13 @@ pw_stream_on_stop(struct pw_shard *shard)
 {
 	struct pw_stream_shard *state = pw_load_acquire_ptr(&state_of[shard->settings.id]); /* P12 */
 
-	for (unsigned class = 0; state != NULL && class < PW_CLASS_COUNT; class++) {
+	for (unsigned number = 0; state != NULL && number < PW_CLASS_COUNT; number++) {
 		pw_lock_acquire(&state->lock);
-		struct pw_end_chunk *chunk = state->pool[class].chunks;
+		struct pw_end_chunk *chunk = state->pool[number].chunks;
 		pw_lock_release(&state->lock);
 		for (; chunk != NULL; chunk = chunk->next) {
 			for (unsigned i = 0; i < CHUNK_RECORDS; i++) {
-				stop_record(record_at(chunk, kind_of[class], i));
+				stop_record(record_at(chunk, kind_of[number], i));
 			}
 		}
 	}
@@ -474,7 +468,7 @@ pw_end_close(struct pw_end *end)
 
 /* ---- stop and free */
 
-#define REPORT_NS PW_NS_PER_S   /* a callback that waits this long for another shard is named */
+#define REPORT_NS PW_NS_PER_S    /* a callback that waits this long for another shard is named */
 #define LENT_NAP_NS PW_NS_PER_MS /* a lending thread sleeps at most this long between polls of its shard */
 
 static bool

@@ -38,7 +38,7 @@
 /* nng_aio.mark, one operation's: */
 enum pw_end_mark {
 	PW_MARK_NEW = 0,
-	PW_MARK_LINKED = 1,   /* written only where the aio's home is the record's shard: it is in the record's queue */
+	PW_MARK_LINKED = 1, /* written only where the aio's home is the record's shard: it is in the record's queue */
 	PW_MARK_CANCELED = 2, /* its cancel function has been called */
 };
 
@@ -54,6 +54,7 @@ enum pw_end_class {
 /* What a class of records does. All on the record's shard, but for `would_wait`. None runs user code. */
 struct pw_end_kind {
 	const char *name;
+	enum pw_end_class number;
 	size_t size;
 	/* A record's first life begins: the memory is zero. Under the pool's lock, any thread. */
 	void (*on_birth)(struct pw_end *end);
@@ -74,17 +75,17 @@ struct pw_end_kind {
 };
 
 struct pw_end {
-	pw_a64 word;         /* P14, and the futex of stop */
-	pw_a64 submitted;    /* P13: a stack of mails: provider nodes, the operation's tag as their kind */
-	struct pw_node node; /* whoever turned QUEUED 0 -> 1, then the shard */
-	bool looking;        /* the shard's, through all lives */
+	pw_a64 word;                    /* P14, and the futex of stop */
+	pw_a64 submitted;               /* P13: a stack of mails: provider nodes, the operation's tag as their kind */
+	struct pw_node node;            /* whoever turned QUEUED 0 -> 1, then the shard */
+	bool looking;                   /* the shard's, through all lives */
 	struct pw_shard *shard;         /* constant through all lives */
 	const struct pw_end_kind *kind; /* constant through all lives */
 	struct pw_end *next_free;       /* under the pool's lock, while free */
 };
 
 /* A fresh record on that shard, not LIVE; NULL: out of memory. */
-struct pw_end *pw_end_alloc(struct pw_shard *shard, enum pw_end_class class);
+struct pw_end *pw_end_alloc(struct pw_shard *shard, enum pw_end_class number);
 /* Its fields are written: from now on mails are served. */
 void pw_end_publish(struct pw_end *end);
 /* Gives back a record that was never published. */

@@ -58,7 +58,7 @@ fail_first(nng_stream_listener *listener, nng_err error)
 	nng_aio *aio = pw_op_first(&listener->accepts);
 
 	pw_op_remove(&listener->accepts, aio);
-	pw_aio_finish(aio, error, 0);
+	(void) pw_aio_finish(aio, error, 0);
 }
 
 static void
@@ -71,7 +71,7 @@ serve_first(nng_stream_listener *listener, int fd)
 	pw_op_remove(&listener->accepts, aio);
 	pw_stream_connected(stream, fd, listener->url.kind == PW_URL_TCP ? &listener->options : NULL);
 	pw_aio_set_output(aio, 0, stream);
-	pw_aio_finish(aio, NNG_OK, 0);
+	(void) pw_aio_finish(aio, NNG_OK, 0);
 }
 
 /* What the next accept needs. */
@@ -141,7 +141,8 @@ on_paused(void *arg)
 	listener->pausing = false;
 	if (listener->closed) {
 		pw_end_settle(&listener->end);
-	} else if (nng_aio_result(listener->pause) != NNG_ESTOPPED) { /* else the engine stops, and so do the accepts */
+	} else if (nng_aio_result(listener->pause) !=
+	    NNG_ESTOPPED) { /* else the engine stops, and so do the accepts */
 		advance(listener);
 	}
 }
@@ -235,7 +236,8 @@ on_cancel(struct pw_end *end, nng_aio *aio)
 {
 	nng_stream_listener *listener = listener_of(end);
 
-	pw_op_remove(&listener->accepts, aio); /* the kernel's accept is anybody's: it needs none of this one's memory */
+	pw_op_remove(&listener->accepts,
+	    aio); /* the kernel's accept is anybody's: it needs none of this one's memory */
 	pw_end_finish_canceled(aio);
 	call_off(listener);
 }
@@ -334,6 +336,7 @@ would_wait(struct pw_end *end, const struct pw_shard *shard)
 
 const struct pw_end_kind pw_listener_kind = {
 	.name = "listener",
+	.number = PW_CLASS_LISTENER,
 	.size = sizeof(nng_stream_listener),
 	.on_birth = on_birth,
 	.on_take = on_take,
@@ -359,7 +362,7 @@ bind_to(const struct sockaddr_storage *address, socklen_t size, bool dual_stack)
 	}
 	if ((address->ss_family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) ||
 	    (address->ss_family == AF_INET6 &&
-	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof(v6_only)) != 0) ||
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof(v6_only)) != 0) ||
 	    bind(fd, (const struct sockaddr *) address, size) != 0 || listen(fd, BACKLOG) != 0) {
 		int error = errno;
 		(void) close(fd);
@@ -402,7 +405,9 @@ error_of_lookup(int code)
 static nng_err
 bind_name(const struct pw_url *url, int *fd)
 {
-	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_NUMERICSERV };
 	struct addrinfo *found;
 	char port[8];
 

@@ -91,7 +91,7 @@ static pw_a8 *
 kept(struct pw_end *end, enum option_id id)
 {
 	struct pw_tcp_options *tcp = end->kind == &pw_listener_kind ? &((nng_stream_listener *) end)->options
-								     : &((nng_stream_dialer *) end)->options;
+								    : &((nng_stream_dialer *) end)->options;
 	return id == OPTION_NO_DELAY ? &tcp->no_delay : &tcp->keep_alive;
 }
 
@@ -189,41 +189,41 @@ refuse(const struct pw_end *end, const char *function, const char *name, enum op
 
 #define END(object) ((struct pw_end *) (object))
 
-#define GET_FORM(object_type, prefix, suffix, value_type)                                                              \
-	nng_err prefix##_get_##suffix(object_type *object, const char *name, value_type *value)                        \
-	{                                                                                                              \
-		(void) value;                                                                                          \
-		return refuse(END(object), #prefix "_get_" #suffix, name, TYPE_OTHER, false);                          \
+#define GET_FORM(object_type, prefix, suffix, value_type)                                                            \
+	nng_err prefix##_get_##suffix(object_type *object, const char *name, value_type *value)                      \
+	{                                                                                                            \
+		(void) value;                                                                                        \
+		return refuse(END(object), #prefix "_get_" #suffix, name, TYPE_OTHER, false);                        \
 	}
-#define SET_FORM(object_type, prefix, suffix, value_type, type)                                                        \
-	nng_err prefix##_set_##suffix(object_type *object, const char *name, value_type value)                         \
-	{                                                                                                              \
-		(void) value;                                                                                          \
-		return refuse(END(object), #prefix "_set_" #suffix, name, type, true);                                 \
+#define SET_FORM(object_type, prefix, suffix, value_type, type)                                                      \
+	nng_err prefix##_set_##suffix(object_type *object, const char *name, value_type value)                       \
+	{                                                                                                            \
+		(void) value;                                                                                        \
+		return refuse(END(object), #prefix "_set_" #suffix, name, type, true);                               \
 	}
-#define COMMON_FORMS(object_type, prefix)                                                                              \
-	nng_err prefix##_get_bool(object_type *object, const char *name, bool *value)                                  \
-	{                                                                                                              \
-		return get_bool(END(object), #prefix "_get_bool", name, value);                                        \
-	}                                                                                                              \
-	nng_err prefix##_get_int(object_type *object, const char *name, int *value)                                    \
-	{                                                                                                              \
-		return get_int(END(object), #prefix "_get_int", name, value);                                          \
-	}                                                                                                              \
-	nng_err prefix##_set_bool(object_type *object, const char *name, bool value)                                   \
-	{                                                                                                              \
-		return set_bool(END(object), #prefix "_set_bool", name, value);                                        \
-	}                                                                                                              \
-	SET_FORM(object_type, prefix, int, int, TYPE_INT)                                                              \
-	GET_FORM(object_type, prefix, ms, nng_duration)                                                                \
-	GET_FORM(object_type, prefix, size, size_t)                                                                    \
-	GET_FORM(object_type, prefix, uint64, uint64_t)                                                                \
+#define COMMON_FORMS(object_type, prefix)                                                                            \
+	nng_err prefix##_get_bool(object_type *object, const char *name, bool *value)                                \
+	{                                                                                                            \
+		return get_bool(END(object), #prefix "_get_bool", name, value);                                      \
+	}                                                                                                            \
+	nng_err prefix##_get_int(object_type *object, const char *name, int *value)                                  \
+	{                                                                                                            \
+		return get_int(END(object), #prefix "_get_int", name, value);                                        \
+	}                                                                                                            \
+	nng_err prefix##_set_bool(object_type *object, const char *name, bool value)                                 \
+	{                                                                                                            \
+		return set_bool(END(object), #prefix "_set_bool", name, value);                                      \
+	}                                                                                                            \
+	SET_FORM(object_type, prefix, int, int, TYPE_INT)                                                            \
+	GET_FORM(object_type, prefix, ms, nng_duration)                                                              \
+	GET_FORM(object_type, prefix, size, size_t)                                                                  \
+	GET_FORM(object_type, prefix, uint64, uint64_t)                                                              \
 	GET_FORM(object_type, prefix, string, const char *)
-#define MORE_FORMS(object_type, prefix)                                                                                \
-	SET_FORM(object_type, prefix, ms, nng_duration, TYPE_OTHER)                                                    \
-	SET_FORM(object_type, prefix, size, size_t, TYPE_OTHER)                                                        \
-	SET_FORM(object_type, prefix, uint64, uint64_t, TYPE_OTHER)                                                    \
-	SET_FORM(object_type, prefix, string, const char *, TYPE_OTHER)                                                \
+#define MORE_FORMS(object_type, prefix)                                                                              \
+	SET_FORM(object_type, prefix, ms, nng_duration, TYPE_OTHER)                                                  \
+	SET_FORM(object_type, prefix, size, size_t, TYPE_OTHER)                                                      \
+	SET_FORM(object_type, prefix, uint64, uint64_t, TYPE_OTHER)                                                  \
+	SET_FORM(object_type, prefix, string, const char *, TYPE_OTHER)                                              \
 	SET_FORM(object_type, prefix, addr, const nng_sockaddr *, TYPE_OTHER)
 
 COMMON_FORMS(nng_stream, nng_stream)

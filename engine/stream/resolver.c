@@ -353,8 +353,8 @@ resolver_open(struct pw_stream_shard *state, struct pw_shard *shard)
 }
 
 nng_err
-pw_resolver_start(
-    struct pw_shard *shard, const char *host, struct pw_lookup **lookupp, pw_resolver_done on_done, void *arg)
+pw_resolver_start(struct pw_shard *shard, const char *host, struct pw_lookup **lookupp, pw_resolver_done on_done,
+    void *arg)
 {
 	struct pw_stream_shard *state = pw_stream_shard_of(shard);
 	const struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
@@ -368,7 +368,7 @@ pw_resolver_start(
 	if (lookup == NULL) {
 		return NNG_ENOMEM;
 	}
-	*lookup = (struct pw_lookup) { .resolver = resolver, .on_done = on_done, .arg = arg };
+	*lookup = (struct pw_lookup){ .resolver = resolver, .on_done = on_done, .arg = arg };
 	*lookupp = lookup;
 	resolver->wanted++;
 	ares_getaddrinfo(resolver->channel, host, NULL, &hints, on_answer, lookup);

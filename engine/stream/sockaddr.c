@@ -146,7 +146,8 @@ print_in6(const nng_sockaddr_in6 *sa, char *buf, size_t size)
 
 	(void) inet_ntop(AF_INET6, sa->sa_addr, text, sizeof(text));
 	if (sa->sa_scope != 0) {
-		(void) snprintf(buf, size, "[%s%%%u]:%u", text, (unsigned) sa->sa_scope, (unsigned) ntohs(sa->sa_port));
+		(void) snprintf(buf, size, "[%s%%%u]:%u", text, (unsigned) sa->sa_scope,
+		    (unsigned) ntohs(sa->sa_port));
 	} else {
 		(void) snprintf(buf, size, "[%s]:%u", text, (unsigned) ntohs(sa->sa_port));
 	}

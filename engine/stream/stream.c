@@ -91,7 +91,7 @@ pw_stream_alloc(struct pw_shard *shard)
 	pw_op_queue_init(&stream->in);
 	pw_op_queue_init(&stream->out);
 	stream->phase = PW_STREAM_DIALING;
-	stream->dial = (struct pw_dial) { 0 };
+	stream->dial = (struct pw_dial){ 0 };
 	stream->peer.s_family = NNG_AF_UNSPEC;
 	stream->self.s_family = NNG_AF_UNSPEC;
 	return stream;
@@ -107,7 +107,8 @@ pw_stream_read_addresses(nng_stream *stream)
 		pw_sockaddr_from_system(&stream->self, &address, size);
 	}
 	size = sizeof(address);
-	if (getpeername(stream->file.fd, (struct sockaddr *) &address, &size) == 0) { /* not when it was reset already */
+	if (getpeername(stream->file.fd, (struct sockaddr *) &address, &size) ==
+	    0) { /* not when it was reset already */
 		pw_sockaddr_from_system(&stream->peer, &address, size);
 	}
 }
@@ -152,7 +153,7 @@ submit_first(nng_stream *stream, struct pw_io *io, const nng_aio *aio)
 	io->op = io == &stream->file.in ? PW_IO_RECV : PW_IO_SEND;
 	io->niov = (uint8_t) aio->niov;
 	for (unsigned i = 0; i < aio->niov; i++) {
-		io->iov[i] = (struct iovec) { aio->iov[i].iov_buf, aio->iov[i].iov_len };
+		io->iov[i] = (struct iovec){ aio->iov[i].iov_buf, aio->iov[i].iov_len };
 	}
 	pw_poller_submit(&stream->end.shard->poller, io);
 }
@@ -169,7 +170,7 @@ advance(nng_stream *stream, struct pw_io *io)
 			submit_first(stream, io, aio);
 		} else {
 			pw_op_remove(queue, aio);
-			pw_aio_finish(aio, error, 0);
+			(void) pw_aio_finish(aio, error, 0);
 		}
 	}
 }
@@ -196,11 +197,11 @@ on_io_done(struct pw_io *io, int result)
 
 	pw_op_remove(queue, aio);
 	if (result > 0) {
-		pw_aio_finish(aio, NNG_OK, (size_t) result);
+		(void) pw_aio_finish(aio, NNG_OK, (size_t) result);
 	} else if (result == -ECANCELED && pw_end_marked(aio)) {
 		pw_end_finish_canceled(aio);
 	} else {
-		pw_aio_finish(aio, error_of(stream, io, result), 0);
+		(void) pw_aio_finish(aio, error_of(stream, io, result), 0);
 	}
 	if (stream->phase == PW_STREAM_OPEN) {
 		advance(stream, io);
@@ -304,7 +305,7 @@ close_direction(nng_stream *stream, struct pw_io *io)
 		next = pw_op_after(aio);
 		if (aio != first) {
 			pw_op_remove(queue, aio);
-			pw_aio_finish(aio, NNG_ECLOSED, 0);
+			(void) pw_aio_finish(aio, NNG_ECLOSED, 0);
 		}
 	}
 	if (io->in_flight) {
@@ -359,11 +360,12 @@ would_wait(struct pw_end *end, const struct pw_shard *shard)
 
 	return end->shard == shard &&
 	    (stream->in.first != PW_SLOT_NONE || stream->out.first != PW_SLOT_NONE || stream->file.in.in_flight ||
-	    stream->file.out.in_flight || pw_load_acquire_64(&end->submitted) != 0);
+		stream->file.out.in_flight || pw_load_acquire_64(&end->submitted) != 0);
 }
 
 const struct pw_end_kind pw_stream_kind = {
 	.name = "stream",
+	.number = PW_CLASS_STREAM,
 	.size = sizeof(nng_stream),
 	.on_birth = on_birth,
 	.on_take = on_take,

@@ -39,8 +39,8 @@ struct pw_dial {
 	nng_stream_dialer *dialer; /* NULL: accepted, or connected already */
 	nng_stream *next;          /* in the dialer's list, under its lock */
 	nng_stream *prev;
-	nng_aio *aio;              /* NULL: it has been completed */
-	struct pw_lookup *lookup;  /* under way */
+	nng_aio *aio;             /* NULL: it has been completed */
+	struct pw_lookup *lookup; /* under way */
 	struct ares_addrinfo *found;
 	struct ares_addrinfo_node *untried;
 	nng_err error; /* of the last attempt */
@@ -48,8 +48,8 @@ struct pw_dial {
 
 struct nng_stream {
 	struct pw_end end;
-	struct pw_file file; /* fd: before publish the creator's; under a hold any thread reads it */
-	struct pw_op_queue in;  /* the first one is the poller's, if the phase is OPEN */
+	struct pw_file file;   /* fd: before publish the creator's; under a hold any thread reads it */
+	struct pw_op_queue in; /* the first one is the poller's, if the phase is OPEN */
 	struct pw_op_queue out;
 	enum pw_stream_phase phase;
 	bool tcp; /* constant from publish on */
@@ -93,7 +93,7 @@ struct nng_stream_listener {
 	bool closed;
 	bool pausing; /* descriptors were exhausted: the next try is when `pause` completes */
 	nng_aio *pause;
-	nng_sockaddr bound; /* constant once BOUND is set */
+	nng_sockaddr bound;   /* constant once BOUND is set */
 	uint64_t path_device; /* of the socket file that was made, to unlink that and no other; 0: none */
 	uint64_t path_inode;
 };
@@ -124,8 +124,8 @@ void pw_tcp_options_init(struct pw_tcp_options *options);
 typedef void (*pw_resolver_done)(void *arg, nng_err error, struct ares_addrinfo *found);
 
 /* Looks a name up. NNG_OK: on_done is called once, unless it is forgotten before. */
-nng_err pw_resolver_start(
-    struct pw_shard *shard, const char *host, struct pw_lookup **lookup, pw_resolver_done on_done, void *arg);
+nng_err pw_resolver_start(struct pw_shard *shard, const char *host, struct pw_lookup **lookup,
+    pw_resolver_done on_done, void *arg);
 /* on_done will not be called. Not inside on_done of any lookup. */
 void pw_resolver_forget(struct pw_lookup *lookup);
 /* The shard ends. */

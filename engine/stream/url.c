@@ -178,7 +178,8 @@ parse_tcp(struct pw_url *url, struct span text)
 		return NNG_EINVAL;
 	}
 	bool bracketed = host.length >= 2 && host.at[0] == '[' && host.at[host.length - 1] == ']';
-	bool good = bracketed ? parse_ipv6(url, (struct span) { host.at + 1, host.length - 2 }) : parse_name(url, host);
+	bool good =
+	    bracketed ? parse_ipv6(url, (struct span){ host.at + 1, host.length - 2 }) : parse_name(url, host);
 	return good ? NNG_OK : NNG_EINVAL;
 }
 

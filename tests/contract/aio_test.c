@@ -173,6 +173,43 @@ abort_that_loses_to_a_finish_changes_nothing(void **unused)
 }
 
 static void
+finish_here(void *arg)
+{
+	nng_aio_finish(arg, NNG_OK);
+}
+
+/* "finished ...: no effect", although home has taken the abort, or the deadline, and has the cancel function in its
+ * queue: behind a function that finishes the operation, it is not called. Method: the shard is held while that function
+ * is sent and then the abort; or while the deadline passes, which is seen after the mail. */
+static void
+abort_in_the_ready_queue_loses_to_a_finish_before_it(void **unused)
+{
+	(void) unused;
+	for (int expiry = 0; expiry < 2; expiry++) {
+		struct consumer c = CONSUMER;
+		struct provider p = PROVIDER;
+		struct hold hold = HOLD;
+		p.ignores = true;
+		consumer_open(&c, 0);
+		nng_aio_set_timeout(c.aio, expiry ? 1 : NNG_DURATION_INFINITE);
+		shard_hold(&hold, 0);
+		assert_true(provider_start(&p, c.aio));
+		assert_int_equal(pinwheel_run_on(0, finish_here, c.aio), NNG_OK);
+		if (expiry) {
+			nng_msleep(3);
+		} else {
+			nng_aio_abort(c.aio, NNG_EPROTO);
+		}
+		shard_let_go(&hold, 0);
+		nng_aio_wait(c.aio);
+		assert_int_equal(c.result, NNG_OK);
+		assert_int_equal(consumer_calls(&c), 1);
+		assert_int_equal(provider_cancels(&p), 0);
+		nng_aio_free(c.aio);
+	}
+}
+
+static void
 abort_self(struct consumer *c)
 {
 	nng_aio_abort(c->aio, NNG_EINTR);
@@ -976,6 +1013,7 @@ main(void)
 		TEST_TWO(abort_of_an_idle_handle_does_nothing_to_the_next_operation),
 		TEST_TWO(late_abort_cancel_and_stop_never_change_a_finished_result),
 		TEST_TWO(abort_that_loses_to_a_finish_changes_nothing),
+		TEST_TWO(abort_in_the_ready_queue_loses_to_a_finish_before_it),
 		TEST_TWO(abort_in_the_callback_without_a_new_operation_does_nothing),
 		TEST_TWO(abort_in_the_callback_acts_on_what_it_has_started),
 		TEST_TWO(abort_and_stop_act_on_what_another_thread_started_in_the_callback),

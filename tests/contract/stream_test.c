@@ -139,7 +139,7 @@ static void
 ends_listen(struct ends *ends, unsigned transport)
 {
 	char url[160];
-	*ends = (struct ends) { .descriptors = open_descriptors(), .aio = new_aio(), .other = new_aio() };
+	*ends = (struct ends){ .descriptors = open_descriptors(), .aio = new_aio(), .other = new_aio() };
 	(void) snprintf(url, sizeof(url), "%s", transports[transport]);
 	if (transport == UNIX) {
 		dial_url(url, sizeof(url), UNIX, NULL);
@@ -184,7 +184,7 @@ over_each(void (*body)(struct ends *ends))
 static int
 shard_of(const nng_stream *stream)
 {
-	return (int) pw_fleet_index(((const struct pw_end *) stream)->shard->settings.id);
+	return (int) pw_fleet_index(stream->end.shard->settings.id);
 }
 
 /* A connection whose peer is a plain socket of the test's. */
@@ -364,7 +364,7 @@ stream_spreads_over_the_shards(void **state)
 		connect_ends(ends.dialer, ends.listener, &dialed, &accepted);
 		dialed_on[shard_of(dialed)]++;
 		accepted_on[shard_of(accepted)]++;
-		both_ways(&(struct ends) { .dialed = dialed, .accepted = accepted, .aio = ends.aio });
+		both_ways(&(struct ends){ .dialed = dialed, .accepted = accepted, .aio = ends.aio });
 		nng_stream_free(dialed);
 		nng_stream_free(accepted);
 	}
@@ -441,7 +441,8 @@ stream_knows_its_addresses(void **state)
 	for (unsigned transport = 0; transport < UNIX; transport++) {
 		ends_open(&ends, transport);
 		assert_int_equal(nng_stream_listener_get_int(ends.listener, NNG_OPT_BOUND_PORT, &port), NNG_OK);
-		const nng_sockaddr *self = nng_stream_self_addr(ends.accepted), *peer = nng_stream_peer_addr(ends.dialed);
+		const nng_sockaddr *self = nng_stream_self_addr(ends.accepted),
+				   *peer = nng_stream_peer_addr(ends.dialed);
 		assert_int_equal(nng_sockaddr_port(self), port);
 		assert_int_equal(transport == TCP ? self->s_in.sa_port : self->s_in6.sa_port, htons((uint16_t) port));
 		assert_int_equal(self->s_family, transport == TCP ? NNG_AF_INET : NNG_AF_INET6);
@@ -1331,7 +1332,7 @@ stream_stop_of_makers_inside_a_callback(void **state)
 
 	(void) state;
 	ends_listen(&ends, TCP);
-	int here = (int) pw_fleet_index(((struct pw_end *) ends.listener)->shard->settings.id);
+	int here = (int) pw_fleet_index(ends.listener->end.shard->settings.id);
 	nng_stream_listener_accept(ends.listener, ends.aio);
 	shard_pass(here);
 	shard_run(here, stop_listener_arg, ends.listener);
@@ -1343,7 +1344,7 @@ stream_stop_of_makers_inside_a_callback(void **state)
 	silence_open(&silence, TCP);
 	assert_int_equal(nng_stream_dialer_alloc(&dialer, silence.url), NNG_OK);
 	struct dial_errand errand = { dialer, ends.aio };
-	here = (int) pw_fleet_index(((struct pw_end *) dialer)->shard->settings.id);
+	here = (int) pw_fleet_index(dialer->end.shard->settings.id);
 	shard_run(1 - here, dial_here, &errand);
 	for (int shard = 0; shard < 2; shard++) { /* its own shard must hear of the end, the other one must make it */
 		shard_run(shard, stop_dialer_arg, dialer);
@@ -1849,12 +1850,17 @@ stream_accept_survives_exhausted_descriptors(void **state)
 	nng_stream_listener_accept(ends.listener, ends.aio);
 	nng_aio_cancel(ends.aio);
 	nng_err canceled = result_of(ends.aio);
+	for (int i = 0; i < 4; i++) { /* the pause has ended with its reason: it would wake an idle process */
+		shard_pass(i % 2);
+	}
+	bool pausing = nng_aio_busy(ends.listener->pause);
 	nng_stream_listener_accept(ends.listener, ends.aio);
 	nng_stream_dialer_dial(ends.dialer, ends.other);
 	nng_err no_files = result_of(ends.other);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	assert_int_equal(timed_out, NNG_ETIMEDOUT);
 	assert_int_equal(canceled, NNG_ECANCELED);
+	assert_false(pausing);
 	assert_int_equal(no_files, NNG_ENOFILES);
 
 	assert_int_equal(result_of(ends.aio), NNG_OK);
@@ -1896,7 +1902,9 @@ stream_loses_no_connection_to_a_cancel(void **state)
 {
 	struct ends ends;
 	unsigned accepted = 0;
-	enum { ROUNDS = 60 };
+	enum {
+		ROUNDS = 60
+	};
 	int fd[ROUNDS];
 
 	(void) state;
@@ -1945,7 +1953,7 @@ one_connection(struct ends *ends, nng_stream **dialed, nng_stream **accepted)
 		assert_int_equal(result_of(ends->other), NNG_OK);
 	}
 	*accepted = nng_aio_get_output(ends->other, 0);
-	both_ways(&(struct ends) { .dialed = *dialed, .accepted = *accepted, .aio = ends->aio });
+	both_ways(&(struct ends){ .dialed = *dialed, .accepted = *accepted, .aio = ends->aio });
 	return whole;
 }
 

@@ -97,26 +97,37 @@ wait_includes_the_callback_and_what_it_started(void **unused)
 	nng_aio_free(c.aio);
 }
 
-/* "once the handle was not busy at some moment during the call". Method: a thread sleeps on the handle; its operation
- * ends, and this thread starts another at once, which is not finished before the sleeper is back. */
+static void
+start_held(void *arg)
+{
+	(void) nng_aio_start(arg, NULL, NULL);
+}
+
+/* "once the handle was not busy at some moment during the call". Method: a thread sleeps on the handle; in one turn its
+ * shard delivers the operation and then runs a function that starts the next, which is not finished before the sleeper
+ * is back. */
 static void
 wait_is_content_with_one_idle_moment(void **unused)
 {
-	struct provider p = PROVIDER;
 	nng_aio *aio;
 
 	(void) unused;
 	assert_int_equal(pinwheel_aio_alloc_on(&aio, 0, NULL, NULL), NNG_OK);
-	assert_true(provider_start(&p, aio));
-	struct waiter w = { .aio = aio };
-	pthread_t thread = thread_start(wait_and_look, &w);
-	await_waiter(aio);
-	nng_aio_finish(aio, NNG_OK);
-	nng_aio_wait(aio);
-	assert_true(provider_start(&p, aio));
-	thread_end(thread);
-	assert_true(nng_aio_busy(aio));
-	nng_aio_finish(aio, NNG_OK);
+	for (int round = 0; round < 20; round++) {
+		struct hold hold = HOLD;
+		assert_true(nng_aio_start(aio, NULL, NULL));
+		struct waiter w = { .aio = aio };
+		pthread_t thread = thread_start(wait_and_look, &w);
+		await_waiter(aio);
+		shard_hold(&hold, 0);
+		nng_aio_finish(aio, NNG_OK);
+		assert_int_equal(pinwheel_run_on(0, start_held, aio), NNG_OK);
+		shard_let_go(&hold, 0);
+		assert_true(nng_aio_busy(aio));
+		thread_end(thread);
+		nng_aio_finish(aio, NNG_OK);
+		nng_aio_wait(aio);
+	}
 	nng_aio_free(aio);
 }
 

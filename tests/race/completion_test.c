@@ -13,7 +13,7 @@
 
 struct crowd {
 	struct race_op op[OPS];
-	pw_a64 total; /* callbacks */
+	pw_a64 total;  /* callbacks */
 	pw_a64 ending; /* 1: callbacks start nothing */
 	pw_a64 quit;   /* 1: threads end */
 };
@@ -111,7 +111,9 @@ finish_races_abort(void **unused)
 
 /* ---- rounds: one operation, all threads let go at one moment */
 
-enum { ABORTERS = 3 };
+enum {
+	ABORTERS = 3
+};
 
 struct rounds {
 	struct race_op op;
@@ -121,6 +123,9 @@ struct rounds {
 	unsigned threads;
 	nng_err reason[ABORTERS];
 	nng_err recorded;
+	pw_a64 ticket; /* in this round: the order of calls and returns */
+	uint64_t called[ABORTERS];
+	uint64_t left[ABORTERS];
 	/* late_abort */
 	pw_a64 second;
 };
@@ -139,7 +144,9 @@ rounds_abort(void *arg)
 	for (unsigned i = 0; i < game->rounds; i++) {
 		race_meet(&game->gate);
 		race_jitter(&random);
+		game->called[me->number] = race_add(&game->ticket, 1);
 		nng_aio_abort(game->op.aio, game->reason[me->number]);
+		game->left[me->number] = race_add(&game->ticket, 1);
 		race_add(&game->returned, 1);
 		race_meet(&game->gate);
 	}
@@ -175,8 +182,8 @@ second_operation(struct race_op *op)
 }
 
 /* C4, "a late abort can never hit the next operation". Method: an abort and a finish race for one operation; its
- * callback waits until both calls have returned and starts the next operation at once. The shard takes one entry a turn,
- * so the abort's request may still be on its way then. The next operation must live until it is finished. */
+ * callback waits until both calls have returned and starts the next operation at once. The shard takes one entry a
+ * turn, so the abort's request may still be on its way then. The next operation must live until it is finished. */
 static void
 late_abort_never_hits_the_next_operation(void **unused)
 {
@@ -242,9 +249,9 @@ second_operation_beside_the_request(struct race_op *op)
 }
 
 /* C4 again, with the late request certain: "a request carries no operation: home looks at the word as it is then".
- * Method: the shard is held and its ring filled, so that the abort's request and then the completion go to the overflow
- * stack, which is taken newest first, one entry a turn: the completion, whose callback starts the next operation, comes
- * some turns before the request. */
+ * Method: the shard is held and its ring filled, so that the abort's request and then the completion go to the
+ * overflow stack, which is taken newest first, one entry a turn: the completion, whose callback starts the next
+ * operation, comes some turns before the request. */
 static void
 request_of_an_earlier_operation_is_harmless(void **unused)
 {
@@ -340,8 +347,8 @@ close_once_per_round(void *arg)
 	return NULL;
 }
 
-/* C3 for a stop in the same window, which is as sticky as the handle. Method: a new handle each round; begin is either
- * refused by the stop (never here: it comes after) or followed by a cancel function with NNG_ESTOPPED. */
+/* C3 for a stop in the same window, which is as sticky as the handle. Method: a new handle each round; begin is
+ * either refused by the stop (never here: it comes after) or followed by a cancel function with NNG_ESTOPPED. */
 static void
 stop_in_the_begin_window_is_kept(void **unused)
 {
@@ -383,8 +390,22 @@ record_reason(nng_aio *aio, void *arg, nng_err reason)
 	race_on_cancel(aio, arg, reason);
 }
 
-/* R5: of several aborts the first reason wins, and there is one call of the cancel function. Method: three threads with
- * a reason each; cancel function and result must name the same one, and over the rounds more than one must win. */
+/* No other abort had returned before this one was called. */
+static bool
+may_have_won(const struct rounds *game, unsigned winner)
+{
+	for (unsigned i = 0; i < ABORTERS; i++) {
+		if (game->left[i] < game->called[winner]) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* R5: of several aborts the first reason wins, and there is one call of the cancel function. Method: three threads
+ * with a reason each; in every fourth round the shard is held until all have called. The cancel function and the
+ * result must name the same reason, and not one that came when another abort had returned already; each thread must
+ * win some rounds, and not all. */
 static void
 first_abort_reason_wins(void **unused)
 {
@@ -395,7 +416,7 @@ first_abort_reason_wins(void **unused)
 
 	(void) unused;
 	memset(&game, 0, sizeof game);
-	race_op_init(&game.op, -1);
+	race_op_init(&game.op, 0);
 	game.op.context = &game;
 	game.rounds = race_scaled(10000, 300);
 	assert_int_equal(pthread_barrier_init(&game.gate, NULL, ABORTERS + 1), 0);
@@ -405,15 +426,24 @@ first_abort_reason_wins(void **unused)
 		thread[i] = race_thread(rounds_abort, &me[i]);
 	}
 	for (unsigned i = 0; i < game.rounds; i++) {
+		struct race_hold hold;
+		bool held = i % 4 == 0;
 		uint64_t generation = race_opening(&game.op);
 		assert_true(nng_aio_start(game.op.aio, record_reason, &game.op));
 		race_opened(&game.op, generation);
+		if (held) {
+			race_hold(&hold, 0);
+		}
 		race_meet(&game.gate);
 		race_meet(&game.gate);
+		if (held) {
+			race_let_go(&hold);
+		}
 		nng_aio_wait(game.op.aio);
 		nng_err result = nng_aio_result(game.op.aio);
 		assert_in_range(result, 200, 200 + ABORTERS - 1);
 		assert_int_equal(game.recorded, result);
+		assert_true(may_have_won(&game, (unsigned) result - 200));
 		assert_int_equal(race_get(&game.op.cancel_calls), i + 1);
 		won[result - 200]++;
 	}
@@ -525,10 +555,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(finish_races_abort, start_engine, end_engine),
-		cmocka_unit_test_setup_teardown(late_abort_never_hits_the_next_operation, start_engine_one_entry_a_turn,
-		    end_engine),
-		cmocka_unit_test_setup_teardown(request_of_an_earlier_operation_is_harmless, start_engine_one_entry_a_turn,
-		    end_engine),
+		cmocka_unit_test_setup_teardown(late_abort_never_hits_the_next_operation,
+		    start_engine_one_entry_a_turn, end_engine),
+		cmocka_unit_test_setup_teardown(request_of_an_earlier_operation_is_harmless,
+		    start_engine_one_entry_a_turn, end_engine),
 		cmocka_unit_test_setup_teardown(abort_in_the_begin_window_is_kept, start_engine, end_engine),
 		cmocka_unit_test_setup_teardown(stop_in_the_begin_window_is_kept, start_engine, end_engine),
 		cmocka_unit_test_setup_teardown(first_abort_reason_wins, start_engine, end_engine),

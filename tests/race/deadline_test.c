@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * deadline_test.c: deadlines under real threads: C7, and the lazy timer of which a restart reuses the entry. See race.h.
+ * deadline_test.c: deadlines under real threads: C7, and the lazy timer of which a restart reuses the entry. See
+ * race.h.
  *
- * Deadlines are asked of the clock before the start, so what the engine may do is not judged too strictly: never before
- * that, and after it at some time.
+ * Deadlines are asked of the clock before the start, so what the engine may do is not judged too strictly: never
+ * before that, and after it at some time.
  */
 #include "tests/race/race.h"
 
@@ -142,8 +143,8 @@ expiry_races_finish(void **unused)
 	race_expiry(NNG_OK);
 }
 
-/* The same with aborts: the cancel function is called once, by the abort or by the deadline, with one reason, which is
- * the result. */
+/* The same with aborts: the cancel function is called once, by the abort or by the deadline, with one reason, which
+ * is the result. */
 static void
 expiry_races_abort(void **unused)
 {
@@ -206,8 +207,8 @@ sleep_from_outside(void *arg)
 	return NULL;
 }
 
-/* C7 (libuv 4773): a sleep is never early, started in a callback or from another thread. Method: random durations, the
- * clock read before the start and in the callback. */
+/* C7 (libuv 4773): a sleep is never early, started in a callback or from another thread. Method: random durations,
+ * the clock read before the start and in the callback. */
 static void
 completion_is_never_early(void **unused)
 {
@@ -296,9 +297,10 @@ finish_far_ones(void *arg)
 	return NULL;
 }
 
-/* The lazy timer: an entry left in the wheel by an earlier operation neither ends a later one nor hides a deadline that
- * is earlier than itself. Method: far and near deadlines in random order on one handle, started in the callback and
- * from outside. The far ones are finished and must not expire; the near ones nobody finishes: each must expire. */
+/* The lazy timer: an entry left in the wheel by an earlier operation neither ends a later one nor hides a deadline
+ * that is earlier than itself. Method: far and near deadlines in random order on one handle, started in the
+ * callback and from outside. The far ones are finished and must not expire; the near ones nobody finishes: each
+ * must expire. */
 static void
 lazy_timer_restart_with_earlier_and_later_deadlines(void **unused)
 {
@@ -345,9 +347,9 @@ lazy_timer_restart_with_earlier_and_later_deadlines(void **unused)
 	}
 }
 
-/* The same at the end of the wheel's range: an entry that was linked there, clamped, does not hide a near deadline that
- * is begun right after it. Method: a deadline far beyond the range is aborted; the next operation, begun and deferred
- * from outside, has 2 ms and nobody to finish it. */
+/* The same at the end of the wheel's range: an entry that was linked there, clamped, does not hide a near deadline
+ * that is begun right after it. Method: a deadline far beyond the range is aborted; the next operation, begun and
+ * deferred from outside, has 2 ms and nobody to finish it. */
 static void
 near_deadline_after_one_beyond_the_wheels_range(void **unused)
 {
@@ -381,8 +383,9 @@ near_deadline_after_one_beyond_the_wheels_range(void **unused)
 	nng_aio_free(t.op.aio);
 }
 
-/* C7: what has no deadline does not expire, not even when the entry of an operation that had one comes out. Method: a
- * deadline of 1 ms, finished at once; the next operation has none, and the shard's visits of stale entries are awaited. */
+/* C7: what has no deadline does not expire, not even when the entry of an operation that had one comes out. Method:
+ * a deadline of 1 ms, finished at once; the next operation has none, and the shard's visits of stale entries are
+ * awaited. */
 static void
 stale_entry_does_not_end_an_operation_without_deadline(void **unused)
 {
@@ -397,7 +400,8 @@ stale_entry_does_not_end_an_operation_without_deadline(void **unused)
 	race_flush(0);
 	struct pinwheel_shard_stats before = race_stats(0);
 	for (unsigned i = 0; i < CROWD; i++) {
-		/* A deadline of 1 s would make the test long: the next one is earlier, finished, and leaves its entry. */
+		/* A deadline of 1 s would make the test long: the next one is earlier, finished, and leaves its
+		 * entry. */
 		assert_true(race_finish(&t[i].op, NNG_OK, 0));
 		nng_aio_wait(t[i].op.aio);
 		nng_aio_set_timeout(t[i].op.aio, 2);
@@ -461,8 +465,8 @@ main(void)
 		TEST(expiry_races_abort),
 		TEST(completion_is_never_early),
 		TEST(lazy_timer_restart_with_earlier_and_later_deadlines),
-		cmocka_unit_test_setup_teardown(near_deadline_after_one_beyond_the_wheels_range, start_engine_finest_tick,
-		    end_engine),
+		cmocka_unit_test_setup_teardown(near_deadline_after_one_beyond_the_wheels_range,
+		    start_engine_finest_tick, end_engine),
 		TEST(stale_entry_does_not_end_an_operation_without_deadline),
 	};
 

@@ -2,8 +2,9 @@
  *
  * fini_test.c: nng_fini while other threads start, finish, abort, reap and allocate. See race.h.
  *
- * What an operation may see of a shutdown: accepted, it has its one callback. Refused before the engine has ended, one
- * callback with NNG_ESTOPPED; refused after it, none. In no case does it stay busy.
+ * What an operation may see of a shutdown: accepted, it has its one callback. Refused, one callback with
+ * NNG_ESTOPPED, or none where the shutdown has begun: a thread outside cannot tell the one from the other. In no
+ * case does it stay busy.
  */
 #include "tests/race/race.h"
 
@@ -11,7 +12,9 @@
 #define HOUR_MS 3600000
 #define OPS 16
 
-enum { THREADS = 3 };
+enum {
+	THREADS = 3
+};
 
 struct shutdown {
 	struct race_op op[THREADS][OPS];
@@ -73,7 +76,7 @@ work(struct shutdown *shutdown, struct race_op *op, uint64_t *random)
 	while (after < 2 * OPS) { /* and some operations with no engine */
 		struct race_op *one = &op[race_below(random, OPS)];
 		bool over = race_get(&shutdown->fini_over) != 0;
-		if (!nng_aio_busy(one->aio) && (over || race_get(&one->refused) == 0)) {
+		if (!nng_aio_busy(one->aio)) {
 			nng_aio_set_timeout(one->aio, race_below(random, 3) == 0 ? HOUR_MS : NNG_DURATION_INFINITE);
 			(void) race_start(one);
 		}
@@ -104,7 +107,8 @@ work_through_shutdowns(void *arg)
 static void
 check_after_shutdown(struct race_op *op)
 {
-	uint64_t accepted = race_get(&op->accepted), refused = race_get(&op->refused), callbacks = race_get(&op->callbacks);
+	uint64_t accepted = race_get(&op->accepted), refused = race_get(&op->refused),
+		 callbacks = race_get(&op->callbacks);
 	assert_false(nng_aio_busy(op->aio));
 	assert_in_range(callbacks, accepted, accepted + refused);
 	assert_int_equal(race_get(&op->finished) + race_get(&op->cancelled), accepted);
@@ -117,9 +121,10 @@ check_after_shutdown(struct race_op *op)
 	nng_aio_free(op->aio);
 }
 
-/* nng_fini ends every operation, once, whatever other threads do at that moment, and waits for it; handles that reap
- * themselves are gone, those that survive are stopped and idle and can be freed. Method: threads start, finish and abort
- * before, during and after the shutdown; then the library is started again. */
+/* nng_fini ends every operation, once, whatever other threads do at that moment, and waits for it; handles that
+ * reap themselves are gone, those that survive are stopped and idle and can be freed. It ends although the threads
+ * never leave off. Method: threads start, finish and abort before, during and after the shutdown; then the library
+ * is started again. */
 static void
 fini_races_operations_and_reaps(void **unused)
 {
@@ -220,8 +225,8 @@ nothing(void *arg)
 }
 
 /* A refused start, and a finish straight from reset, which see the engine run and end their operation when it has
- * ended, leave no completion behind that nobody delivers. Method: two threads do nothing else while the engine is shut
- * down, each waiting for its operation to be over; a completion that is left behind is a wait without end. */
+ * ended, leave no completion behind that nobody delivers. Method: two threads do nothing else while the engine is
+ * shut down, each waiting for its operation to be over; a completion that is left behind is a wait without end. */
 static void
 fini_leaves_no_completion_behind(void **unused)
 {
@@ -231,7 +236,8 @@ fini_leaves_no_completion_behind(void **unused)
 	memset(&last, 0, sizeof last);
 	last.rounds = race_scaled(100, 10);
 	assert_int_equal(pthread_barrier_init(&last.gate, NULL, 3), 0);
-	pthread_t refuser = race_thread(refuse_until_the_end, &last), completer = race_thread(complete_until_the_end, &last);
+	pthread_t refuser = race_thread(refuse_until_the_end, &last),
+		  completer = race_thread(complete_until_the_end, &last);
 	for (unsigned round = 0; round < last.rounds; round++) {
 		race_engine(SHARDS);
 		assert_int_equal(nng_aio_alloc(&last.stopped, nothing, NULL), NNG_OK);

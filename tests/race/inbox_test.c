@@ -11,7 +11,9 @@
 
 /* ---- the full ring */
 
-enum { SENDERS = 3 };
+enum {
+	SENDERS = 3
+};
 
 struct flood {
 	struct race_op *op; /* of all senders */
@@ -59,8 +61,8 @@ send_all(void *arg)
 }
 
 /* A full ring is no error: what does not fit goes to the overflow stack, no sender waits, nothing is lost or comes
- * twice. Method: a shard is held in a callback while three threads send it completions and requests, far more than its
- * ring has slots; then it is let go, in some rounds while they still send. */
+ * twice. Method: a shard is held in a callback while three threads send it completions and requests, far more than
+ * its ring has slots; then it is let go, in some rounds while they still send. */
 static void
 full_ring_and_overflow_lose_nothing(void **unused)
 {
@@ -154,9 +156,9 @@ knock_many(unsigned rounds, uint64_t stream)
 	nng_aio_free(k.aio);
 }
 
-/* The sleep pair: mail posted to a shard that falls asleep at the same moment wakes it. Method: one mail at a time to an
- * otherwise idle shard, each answered before the next; one lost wake ends the test's progress. The shard never spins,
- * so it parks for each of them; the figures must say that it slept and was woken. */
+/* The sleep pair: mail posted to a shard that falls asleep at the same moment wakes it. Method: one mail at a time
+ * to an otherwise idle shard, each answered before the next; one lost wake ends the test's progress. The shard
+ * never spins, so it parks for each of them; the figures must say that it slept and was woken. */
 static void
 no_lost_wake(void **unused)
 {
@@ -193,8 +195,8 @@ knock_from_outside(void *arg)
 	return NULL;
 }
 
-/* The same for a lent shard: when a poll has found nothing left to do, mail makes the descriptor readable. Method: the
- * lending thread blocks on the descriptor without a limit; another sends one mail at a time. */
+/* The same for a lent shard: when a poll has found nothing left to do, mail makes the descriptor readable. Method:
+ * the lending thread blocks on the descriptor without a limit; another sends one mail at a time. */
 static void
 no_lost_wake_of_a_lent_shard(void **unused)
 {
@@ -244,8 +246,9 @@ spin_again(void *arg)
 	}
 }
 
-/* libuv 4250: a zero delay that is started again in its own callback does not starve the loop. Method: several of them on
- * one shard; meanwhile mails, timers and aborts of the same shard must go on, and the zero delays beside them. */
+/* libuv 4250: a zero delay that is started again in its own callback does not starve the loop. Method: several of
+ * them on one shard; meanwhile mails, timers and aborts of the same shard must go on, and the zero delays beside
+ * them. */
 static void
 zero_delay_rearmed_in_its_callback_does_not_starve(void **unused)
 {
@@ -328,8 +331,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(full_ring_and_overflow_lose_nothing, start_engine, end_engine),
 		cmocka_unit_test_setup_teardown(no_lost_wake, start_engine_that_never_spins, end_engine),
 		cmocka_unit_test_setup_teardown(no_lost_wake_beside_the_spin, start_engine, end_engine),
-		cmocka_unit_test_setup_teardown(no_lost_wake_of_a_lent_shard, start_engine_with_a_lent_shard, end_engine),
-		cmocka_unit_test_setup_teardown(zero_delay_rearmed_in_its_callback_does_not_starve, start_engine, end_engine),
+		cmocka_unit_test_setup_teardown(no_lost_wake_of_a_lent_shard, start_engine_with_a_lent_shard,
+		    end_engine),
+		cmocka_unit_test_setup_teardown(zero_delay_rearmed_in_its_callback_does_not_starve, start_engine,
+		    end_engine),
 	};
 
 	race_print_seed();

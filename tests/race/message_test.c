@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * message_test.c: C8, the ownership of messages under real threads. See race.h. A message is opaque to the engine; here
- * it is a record that knows who owns it.
+ * message_test.c: C8, the ownership of messages under real threads. See race.h. A message is opaque to the engine;
+ * here it is a record that knows who owns it.
  */
 #include "tests/race/race.h"
 
 #define SHARDS 2
 
-enum { SENDERS = 24, RECEIVERS = 24, MESSAGES = 64 };
+enum {
+	SENDERS = 24,
+	RECEIVERS = 24,
+	MESSAGES = 64
+};
 
 enum owner {
 	OWNER_POOL = 0,
-	OWNER_SENDER = 1,   /* the consumer that sends: also while the operation is under way, until it has succeeded */
+	OWNER_SENDER = 1, /* the consumer that sends: also while the operation is under way, until it has succeeded */
 	OWNER_CARRIER = 2,  /* the provider */
 	OWNER_RECEIVER = 3, /* the consumer that receives */
 };
@@ -163,8 +167,8 @@ disturb(void *arg)
 }
 
 /* C8: success moves a message once, failure leaves it with the caller, and the balance is zero. Method: senders and
- * receivers with short deadlines, a provider that carries messages between them, a thread that aborts both; each message
- * knows its owner and is handed over by CAS. */
+ * receivers with short deadlines, a provider that carries messages between them, a thread that aborts both; each
+ * message knows its owner and is handed over by CAS. */
 static void
 messages_balance(void **unused)
 {
@@ -207,10 +211,12 @@ messages_balance(void **unused)
 	}
 	printf("sent %llu, received %llu, sends that failed %llu, receives that failed %llu\n",
 	    (unsigned long long) race_get(&office.sent), (unsigned long long) race_get(&office.received),
-	    (unsigned long long) race_get(&office.send_failed), (unsigned long long) race_get(&office.receive_failed));
+	    (unsigned long long) race_get(&office.send_failed),
+	    (unsigned long long) race_get(&office.receive_failed));
 	assert_int_equal(race_get(&office.broken), 0);
 	assert_int_equal(pooled + kept, MESSAGES);
-	assert_true(race_get(&office.sent) - race_get(&office.received) <= 1); /* one may have been in the carrier's hand */
+	assert_true(
+	    race_get(&office.sent) - race_get(&office.received) <= 1); /* one may have been in the carrier's hand */
 }
 
 static int

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * race.h: what the programs of tests/race share: seed and scale, threads, a claim that decides which thread may finish
- * an operation, and a ledger that stands outside the handle.
+ * race.h: what the programs of tests/race share: seed and scale, threads, a claim that decides which thread may
+ * finish an operation, and a ledger that stands outside the handle.
  *
- * What it is not: an oracle of its own. Other threads and callbacks only write the ledger; the test's own thread reads
- * it and asserts. A completion that is lost shows as a test that does not end: ctest's time limit names it.
+ * What it is not: an oracle of its own. Other threads and callbacks only write the ledger; the test's own thread
+ * reads it and asserts. A completion that is lost shows as a test that does not end: ctest's time limit names it.
  *
- * The claim. nng_aio_finish names no operation, so a provider must know that the operation it finishes is the one it
- * means: a word with the operation's generation, which the submitter opens when start has accepted it, and which the
- * finisher or the cancel function takes by CAS. The cancel function may come before the submitter has opened it, and
- * takes it then too; a finisher does not.
+ * The claim. nng_aio_finish names no operation, so a provider must know that the operation it finishes is the one
+ * it means: a word with the operation's generation, which the submitter opens when start has accepted it, and which
+ * the finisher or the cancel function takes by CAS. The cancel function may come before the submitter has opened
+ * it, and takes it then too; a finisher does not.
  */
 #ifndef PINWHEEL_TESTS_RACE_H
 #define PINWHEEL_TESTS_RACE_H
@@ -54,7 +54,8 @@ race_print_seed(void)
 static inline uint64_t
 race_stream(unsigned number)
 {
-	return (race_seed() + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t) (number + 1) * UINT64_C(0xbf58476d1ce4e5b9);
+	return (race_seed() + 1) * UINT64_C(0x9e3779b97f4a7c15) ^
+	    (uint64_t) (number + 1) * UINT64_C(0xbf58476d1ce4e5b9);
 }
 
 static inline uint64_t
@@ -251,8 +252,8 @@ struct race_op {
 	void (*then)(struct race_op *op); /* at the end of the callback, NULL: nothing */
 	void *context;
 	pw_a64 claim; /* generation << 2 | enum race_claim */
-	/* what the callback must see: written by who starts (a refusal) and by who takes the claim, then handed over by
-	 * start and finish */
+	/* what the callback must see: written by who starts (a refusal) and by who takes the claim, then handed
+	 * over by start and finish */
 	nng_err expected;
 	size_t expected_count;
 	/* the ledger */
@@ -266,7 +267,7 @@ struct race_op {
 	pw_a64 last_result;
 	/* broken laws, to stay 0 */
 	pw_a64 cancelled_twice;
-	pw_a64 overlapping;       /* two callbacks, or a callback beside its operation's cancel function */
+	pw_a64 overlapping; /* two callbacks, or a callback beside its operation's cancel function */
 	pw_a64 wrong_result;
 	pw_a64 wrong_count;
 	pw_a64 idle_in_callback;
@@ -286,7 +287,7 @@ race_take(struct race_op *op, bool also_starting)
 {
 	uint64_t claim = race_get(&op->claim);
 	for (;;) {
-		enum race_claim state = (enum race_claim) (claim & 3);
+		enum race_claim state = (enum race_claim)(claim & 3);
 		if (state == RACE_NONE || (state == RACE_STARTING && !also_starting)) {
 			return false;
 		}

@@ -2,9 +2,10 @@
  *
  * release_test.c: the end of a handle under real threads: C6. See race.h.
  *
- * That nobody touches a released slot is seen in two ways: every slot is given out again at once, and its next life must
- * be a fresh one that ends with its own results; and under AddressSanitizer a released slot is poisoned. That every slot
- * comes back is seen by counting (race_engine_end, and where a far deadline must not keep one, before the end).
+ * That nobody touches a released slot is seen in two ways: every slot is given out again at once, and its next life
+ * must be a fresh one that ends with its own results; and under AddressSanitizer a released slot is poisoned. That
+ * every slot comes back is seen by counting (race_engine_end, and where a far deadline must not keep one, before
+ * the end).
  */
 #include "tests/race/race.h"
 
@@ -15,8 +16,8 @@ struct ending {
 	struct race_op op;
 	pthread_barrier_t gate;
 	unsigned rounds;
-	pw_a64 aborted;   /* the round in which the abort has returned */
-	pw_a64 callbacks; /* over all rounds */
+	pw_a64 aborted;        /* the round in which the abort has returned */
+	pw_a64 callbacks;      /* over all rounds */
 	pw_a64 after_callback; /* the callback's last touch of the test's memory */
 };
 
@@ -87,7 +88,8 @@ free_races_finish_and_an_aborter_in_flight(void **unused)
 
 	(void) unused;
 	ending_begin(&game, 10000, NULL);
-	pthread_t aborter = race_thread(abort_once_per_round, &game), finisher = race_thread(finish_once_per_round, &game);
+	pthread_t aborter = race_thread(abort_once_per_round, &game),
+		  finisher = race_thread(finish_once_per_round, &game);
 	for (unsigned round = 1; round <= game.rounds; round++) {
 		ending_start(&game, round, NULL);
 		race_meet(&game.gate);
@@ -120,7 +122,8 @@ reap_in_the_own_callback_races_aborts(void **unused)
 
 	(void) unused;
 	ending_begin(&game, 10000, reap_after_the_abort);
-	pthread_t aborter = race_thread(abort_once_per_round, &game), finisher = race_thread(finish_once_per_round, &game);
+	pthread_t aborter = race_thread(abort_once_per_round, &game),
+		  finisher = race_thread(finish_once_per_round, &game);
 	for (unsigned round = 1; round <= game.rounds; round++) {
 		ending_start(&game, round, reap_after_the_abort);
 		race_meet(&game.gate);
@@ -141,7 +144,8 @@ count_the_round(struct race_op *op)
 }
 
 /* C6: a reap from outside beside the completion: the callback runs once, and a far deadline does not keep the slot.
- * Method: finish, abort and reap race; after each batch of rounds all slots must come back while the engine runs on. */
+ * Method: finish, abort and reap race; after each batch of rounds all slots must come back while the engine runs
+ * on. */
 static void
 reap_from_outside_races_completion(void **unused)
 {
@@ -149,7 +153,8 @@ reap_from_outside_races_completion(void **unused)
 
 	(void) unused;
 	ending_begin(&game, 10000, count_the_round);
-	pthread_t aborter = race_thread(abort_once_per_round, &game), finisher = race_thread(finish_once_per_round, &game);
+	pthread_t aborter = race_thread(abort_once_per_round, &game),
+		  finisher = race_thread(finish_once_per_round, &game);
 	for (unsigned round = 1; round <= game.rounds; round++) {
 		ending_start(&game, round, count_the_round);
 		race_meet(&game.gate);
@@ -178,8 +183,8 @@ linger(struct race_op *op)
 	race_set(&game->after_callback, 1);
 }
 
-/* C5, C6: when stop or free returns, the callback has returned. Method: a callback that stays a while; its last touch of
- * the test's memory must be seen when free, or stop, has returned. */
+/* C5, C6: when stop or free returns, the callback has returned. Method: a callback that stays a while; its last
+ * touch of the test's memory must be seen when free, or stop, has returned. */
 static void
 free_and_stop_wait_for_the_callback(void **unused)
 {
@@ -206,7 +211,10 @@ free_and_stop_wait_for_the_callback(void **unused)
 
 /* ---- churn */
 
-enum { CHURNERS = 4, BASKET = 64 };
+enum {
+	CHURNERS = 4,
+	BASKET = 64
+};
 
 struct life {
 	nng_aio *aio;
@@ -217,9 +225,9 @@ struct churn {
 	pw_aptr basket[BASKET]; /* handles given away for another thread to free */
 	unsigned rounds;
 	pw_a64 lives;
-	pw_a64 ends;      /* lives whose one callback has been seen */
-	pw_a64 broken;    /* a callback too many or too few, a handle that is not fresh, a wrong result */
-	pw_a64 refused;   /* allocations */
+	pw_a64 ends;    /* lives whose one callback has been seen */
+	pw_a64 broken;  /* a callback too many or too few, a handle that is not fresh, a wrong result */
+	pw_a64 refused; /* allocations */
 };
 
 struct churner {

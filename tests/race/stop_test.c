@@ -10,7 +10,9 @@
 
 /* ---- stop against a callback that resubmits */
 
-enum { STOPPERS = 3 };
+enum {
+	STOPPERS = 3
+};
 
 struct stubborn {
 	struct race_op op;
@@ -72,9 +74,9 @@ check_stubborn(struct race_op *op)
 	assert_int_equal(race_get(&op->cancelled_twice), 0);
 }
 
-/* C5 (nanomsg/nng 1431): stop returns although the callback starts again whatever it is told, and afterwards no callback
- * runs; so for several threads that stop at once. Method: a new handle each round, its chain of operations finished by
- * another thread; each stopper notes how many callbacks there were when its call returned. */
+/* C5 (nanomsg/nng 1431): stop returns although the callback starts again whatever it is told, and afterwards no
+ * callback runs; so for several threads that stop at once. Method: a new handle each round, its chain of operations
+ * finished by another thread; each stopper notes how many callbacks there were when its call returned. */
 static void
 stop_from_several_threads_ends_a_callback_that_resubmits(void **unused)
 {
@@ -189,8 +191,8 @@ stop_in_the_middle(void *arg)
 	return NULL;
 }
 
-/* R9: every start that a stop refuses gives one completion, with NNG_ESTOPPED, and every start that it does not refuse
- * gives one too. Method: start after start races one stop; each is waited for. */
+/* R9: every start that a stop refuses gives one completion, with NNG_ESTOPPED, and every start that it does not
+ * refuse gives one too. Method: start after start races one stop; each is waited for. */
 static void
 refusals_are_delivered_once(void **unused)
 {
@@ -247,10 +249,10 @@ meddle(void *arg)
 	return NULL;
 }
 
-/* nng_aio_skip_callback: an operation that ends on the thread that asked, before it went asynchronous, has no callback
- * and says so at once; any other has its callback. Nothing races it: aborts and waits of other threads beside it change
- * neither, and the waits end. Method: the three endings in turn (begin, reset, asynchronous), while another thread
- * aborts and waits. */
+/* nng_aio_skip_callback: an operation that ends on the thread that asked, before it went asynchronous, has no
+ * callback and says so at once; any other has its callback. Nothing races it: aborts and waits of other threads
+ * beside it change neither, and the waits end. Method: the three endings in turn (begin, reset, asynchronous),
+ * while another thread aborts and waits. */
 static void
 skip_callback_races_nothing(void **unused)
 {
@@ -294,13 +296,15 @@ skip_callback_races_nothing(void **unused)
 
 /* ---- waiters */
 
-enum { WAITERS = 4 };
+enum {
+	WAITERS = 4
+};
 
 struct waiting {
 	struct race_op op;
 	pthread_barrier_t gate;
 	unsigned rounds;
-	pw_a64 asking;    /* threads that are about to wait, in this round */
+	pw_a64 asking; /* threads that are about to wait, in this round */
 	pw_a64 returned;
 	pw_a64 chain_over;
 	pw_a64 too_early; /* waits that returned inside the chain */
@@ -368,9 +372,9 @@ waiters_end(struct waiting *game, const pthread_t *thread)
 	(void) pthread_barrier_destroy(&game->gate);
 }
 
-/* C9, EPOCH: every waiter returns once the handle was not busy at some moment of its wait, also when it is started again
- * at once. Method: all waiters sleep on one operation; it ends and the next one is started as soon as the handle is
- * not busy, and not ended before every wait has returned. */
+/* C9, EPOCH: every waiter returns once the handle was not busy at some moment of its wait, also when it is started
+ * again at once. Method: all waiters sleep on one operation; it ends and the next one is started as soon as the
+ * handle is not busy, and not ended before every wait has returned. */
 static void
 waiters_all_return(void **unused)
 {
@@ -420,8 +424,9 @@ next_link(struct race_op *op)
 	}
 }
 
-/* C9: wait returns only when idle: never inside a chain of operations that the callback starts, and at its end for all.
- * Method: chains of random length; each waiter looks on return whether the last callback has said that it is the last. */
+/* C9: wait returns only when idle: never inside a chain of operations that the callback starts, and at its end for
+ * all. Method: chains of random length; each waiter looks on return whether the last callback has said that it is
+ * the last. */
 static void
 waiters_return_at_the_end_of_a_chain(void **unused)
 {

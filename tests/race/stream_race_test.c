@@ -27,11 +27,11 @@ static char directory[] = "race-XXXXXX";
 
 struct op {
 	nng_aio *aio;
-	uint64_t submitted; /* by the worker */
-	pw_a64 completed;   /* callbacks */
-	pw_a64 strange;     /* results that nothing explains */
+	uint64_t submitted;  /* by the worker */
+	pw_a64 completed;    /* callbacks */
+	pw_a64 strange;      /* results that nothing explains */
 	nng_stream *free_it; /* the callback frees it */
-	pw_a64 *freed;      /* whoever turns it 0 -> 1 does */
+	pw_a64 *freed;       /* whoever turns it 0 -> 1 does */
 	char bytes[PIECE];
 };
 
@@ -192,7 +192,7 @@ struct worker {
 	unsigned connections;
 	unsigned canceled_dials;
 	uint64_t bytes;
-	uint64_t next_byte; /* what is sent is a running sequence */
+	uint64_t next_byte;  /* what is sent is a running sequence */
 	const char *failure; /* NULL: all laws held; the test's thread asserts */
 };
 
@@ -203,12 +203,12 @@ chance(struct worker *w, unsigned percent)
 }
 
 /* A law that a worker sees broken. */
-#define LAW(w, condition)                                                                                              \
-	do {                                                                                                           \
-		if (!(condition)) {                                                                                    \
-			(w)->failure = #condition;                                                                     \
-			return false;                                                                                  \
-		}                                                                                                      \
+#define LAW(w, condition)                                                                                            \
+	do {                                                                                                         \
+		if (!(condition)) {                                                                                  \
+			(w)->failure = #condition;                                                                   \
+			return false;                                                                                \
+		}                                                                                                    \
 	} while (0)
 
 static bool
@@ -658,6 +658,158 @@ late_look_leaves_a_record_in_preparation_alone(void **state)
 	}
 }
 
+/* What the tests below need: a connection, and the shard of its accepted end. */
+struct link {
+	nng_stream_listener *listener;
+	nng_stream_dialer *dialer;
+	nng_aio *aio;
+	nng_stream *dialed;
+	nng_stream *accepted;
+	int shard;
+};
+
+static void
+link_listen(struct link *link)
+{
+	char url[64];
+	int port;
+
+	assert_int_equal(nng_aio_alloc(&link->aio, NULL, NULL), NNG_OK);
+	assert_int_equal(nng_stream_listener_alloc(&link->listener, "tcp://127.0.0.1:0"), NNG_OK);
+	assert_int_equal(nng_stream_listener_listen(link->listener), NNG_OK);
+	assert_int_equal(nng_stream_listener_get_int(link->listener, NNG_OPT_BOUND_PORT, &port), NNG_OK);
+	(void) snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", port);
+	assert_int_equal(nng_stream_dialer_alloc(&link->dialer, url), NNG_OK);
+}
+
+static void
+link_dial(struct link *link)
+{
+	nng_stream_dialer_dial(link->dialer, link->aio);
+	nng_aio_wait(link->aio);
+	link->dialed = nng_aio_get_output(link->aio, 0);
+	assert_non_null(link->dialed);
+}
+
+static void
+link_accept(struct link *link)
+{
+	nng_stream_listener_accept(link->listener, link->aio);
+	nng_aio_wait(link->aio);
+	link->accepted = nng_aio_get_output(link->aio, 0);
+	assert_non_null(link->accepted);
+	link->shard = (int) pw_fleet_index(link->accepted->end.shard->settings.id);
+}
+
+static void
+link_close(struct link *link)
+{
+	nng_stream_free(link->dialed);
+	nng_stream_free(link->accepted);
+	nng_stream_dialer_free(link->dialer);
+	nng_stream_listener_free(link->listener);
+	nng_aio_free(link->aio);
+}
+
+/* A record is not released while its node is on the way to its shard: the next life would post it a second time.
+ * Method: inside a callback on the stream's shard, a mail is sent for the stream, and it is freed. */
+struct release {
+	nng_stream *stream;
+	uint64_t after_free;
+};
+
+static void
+free_while_queued(void *arg)
+{
+	struct release *release = arg;
+	pw_end_wish(&release->stream->end, 0);
+	nng_stream_free(release->stream);
+	release->after_free = pw_load_acquire_64(&release->stream->end.word);
+}
+
+static void
+record_is_not_released_while_queued(void **state)
+{
+	struct link link;
+	struct race_hold hold;
+
+	(void) state;
+	link_listen(&link);
+	link_dial(&link);
+	link_accept(&link);
+	struct release release = { link.accepted, 0 };
+	race_hold(&hold, link.shard);
+	assert_int_equal(pinwheel_run_on(link.shard, free_while_queued, &release), NNG_OK);
+	race_let_go(&hold);
+	race_flush(link.shard);
+	race_flush(link.shard);
+	assert_int_equal(release.after_free & (PW_END_LIVE | PW_END_QUIET | PW_END_QUEUED),
+	    PW_END_LIVE | PW_END_QUIET | PW_END_QUEUED);
+	assert_int_equal(pw_load_acquire_64(&link.accepted->end.word), 0);
+	link.accepted = NULL;
+	link_close(&link);
+}
+
+/* A descriptor is not closed while a thread is inside a system call with it, and nobody waits for that thread: the last
+ * one out closes. Method: a hold, as an option call takes it, over the stream's stop. */
+static void
+descriptor_is_not_closed_while_held(void **state)
+{
+	struct link link;
+
+	(void) state;
+	link_listen(&link);
+	link_dial(&link);
+	link_accept(&link);
+	unsigned descriptors = open_descriptors();
+	assert_true(pw_end_hold(&link.accepted->end));
+	nng_stream_stop(link.accepted);
+	assert_int_equal(open_descriptors(), descriptors);
+	assert_false(pw_end_hold(&link.accepted->end));
+	pw_end_unhold(&link.accepted->end, 0, 0);
+	assert_int_equal(open_descriptors(), descriptors - 1);
+	link_close(&link);
+}
+
+/* A connection that the kernel gives to an accept that has just been cancelled is the next accept's. Method: inside a
+ * callback on the listener's shard, with a connection in the backlog, an accept is submitted, and its cancel function's
+ * work is done at once, when the kernel has the accept and may have answered it. */
+struct late_accept {
+	nng_stream_listener *listener;
+	nng_aio *aio;
+};
+
+static void
+accept_and_cancel(void *arg)
+{
+	struct late_accept *late = arg;
+	nng_stream_listener_accept(late->listener, late->aio);
+	pw_end_cancel(&late->listener->end, late->aio);
+}
+
+static void
+connection_of_a_cancelled_accept_is_kept(void **state)
+{
+	struct link link;
+
+	(void) state;
+	link_listen(&link);
+	link_dial(&link);
+	int shard = (int) pw_fleet_index(link.listener->end.shard->settings.id);
+	struct late_accept late = { link.listener, NULL };
+	assert_int_equal(pinwheel_aio_alloc_on(&late.aio, shard, NULL, NULL), NNG_OK);
+	assert_int_equal(pinwheel_run_on(shard, accept_and_cancel, &late), NNG_OK);
+	race_flush(shard);
+	race_flush(shard);
+	assert_false(nng_aio_busy(late.aio));
+	assert_null(nng_aio_get_output(late.aio, 0));
+	nng_aio_free(late.aio);
+	link_accept(&link);
+	assert_int_equal(nng_sockaddr_port(nng_stream_peer_addr(link.accepted)),
+	    nng_sockaddr_port(nng_stream_self_addr(link.dialed)));
+	link_close(&link);
+}
+
 static int
 start_engine(void **state)
 {
@@ -696,8 +848,14 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(stream_survives_any_end_at_any_moment, start_engine, end_engine),
 		cmocka_unit_test(stream_survives_nng_fini_at_any_moment),
-		cmocka_unit_test_setup_teardown(
-		    late_look_leaves_a_record_in_preparation_alone, start_engine_only, end_engine_only),
+		cmocka_unit_test_setup_teardown(record_is_not_released_while_queued, start_engine_only,
+		    end_engine_only),
+		cmocka_unit_test_setup_teardown(descriptor_is_not_closed_while_held, start_engine_only,
+		    end_engine_only),
+		cmocka_unit_test_setup_teardown(connection_of_a_cancelled_accept_is_kept, start_engine_only,
+		    end_engine_only),
+		cmocka_unit_test_setup_teardown(late_look_leaves_a_record_in_preparation_alone, start_engine_only,
+		    end_engine_only),
 	};
 
 	race_print_seed();

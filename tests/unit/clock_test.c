@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * clock_test.c: the laws of engine/base/clock.h that go beyond one thread: one time for all threads. (Signals during a
- * sleep, and the coarse clock, are in park_test.c.)
+ * clock_test.c: the laws of engine/base/clock.h that go beyond one thread: one time for all threads. (Signals
+ * during a sleep, and the coarse clock, are in park_test.c.)
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -61,8 +61,8 @@ compare(void *arg)
 	return NULL;
 }
 
-/* Law: a deadline that one thread computes has the same meaning on another: an answer is never earlier than one that was
- * had before it on another thread. Method: three threads hand the latest answer around. */
+/* Law: a deadline that one thread computes has the same meaning on another: an answer is never earlier than one
+ * that was had before it on another thread. Method: three threads hand the latest answer around. */
 static void
 clock_agrees_between_threads(void **unused)
 {

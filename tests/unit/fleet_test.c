@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * fleet_test.c: the laws of engine/shard/fleet.c and launch.c: records, threads, pinning, and that idle is idle. Looked
- * at from outside: /proc/self/task, the counters, and functions run on the shards.
+ * fleet_test.c: the laws of engine/shard/fleet.c and launch.c: records, threads, pinning, and that idle is idle.
+ * Looked at from outside: /proc/self/task, the counters, and functions run on the shards.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -75,7 +75,8 @@ look_at_tasks(void)
 	return tasks;
 }
 
-/* A thread that has been joined stands in /proc for a moment yet. One that has not ended stays: then this does not end. */
+/* A thread that has been joined stands in /proc for a moment yet. One that has not ended stays: then this does not
+ * end. */
 static struct tasks
 look_when_ended(void)
 {
@@ -102,7 +103,8 @@ open_files(void)
 
 /* ---- records and threads */
 
-/* Law: records are made once: a later start uses them again, with their bells, whether it has fewer shards or more. */
+/* Law: records are made once: a later start uses them again, with their bells, whether it has fewer shards or
+ * more. */
 static void
 fleet_reuses_its_records(void **unused)
 {
@@ -129,7 +131,8 @@ fleet_reuses_its_records(void **unused)
 	assert_int_equal(pw_load_acquire_32(&pw_fleet.records), 4);
 }
 
-/* Law: one thread per shard, named pw/N, and no other thread in the process, whatever it does; after nng_fini none. */
+/* Law: one thread per shard, named pw/N, and no other thread in the process, whatever it does; after nng_fini
+ * none. */
 static void
 fleet_has_one_thread_per_shard_and_no_other(void **unused)
 {
@@ -185,8 +188,8 @@ portrait_of(int shard)
 	return self;
 }
 
-/* Law: a shard's thread blocks every signal that can be blocked (they are the application's), has its name and a timer
- * slack of 1 ns; and the starter's own mask is as before. */
+/* Law: a shard's thread blocks every signal that can be blocked (they are the application's), has its name and a
+ * timer slack of 1 ns; and the starter's own mask is as before. */
 static void
 fleet_threads_block_signals(void **unused)
 {
@@ -282,7 +285,10 @@ refuse_pinning(void)
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-enum { CHILD_OK = 0, CHILD_NO_SECCOMP = 77 };
+enum {
+	CHILD_OK = 0,
+	CHILD_NO_SECCOMP = 77
+};
 
 /* In the child no assertion: its exit status is the line that found something. */
 static int
@@ -302,7 +308,8 @@ run_unpinned(void)
 		if (pinwheel_stats(i, &stats) != NNG_OK || stats.pinned || stats.cpu != -1) {
 			return 2;
 		}
-		if (strstr(stats.pin_reason, "refused") == NULL || strstr(stats.pin_reason, strerror(EPERM)) == NULL) {
+		if (strstr(stats.pin_reason, "refused") == NULL ||
+		    strstr(stats.pin_reason, strerror(EPERM)) == NULL) {
 			return 3;
 		}
 		if (pinwheel_aio_alloc_on(&aio, i, NULL, NULL) != NNG_OK) {
@@ -319,8 +326,8 @@ run_unpinned(void)
 	return CHILD_OK;
 }
 
-/* Law: pinning that is refused is no error: the shards run unpinned, work, and say why. Method: a child process under a
- * seccomp filter. */
+/* Law: pinning that is refused is no error: the shards run unpinned, work, and say why. Method: a child process
+ * under a seccomp filter. */
 static void
 fleet_runs_unpinned_when_pinning_is_refused(void **unused)
 {
@@ -432,7 +439,9 @@ activity_now(void)
 static void
 fleet_idle_is_idle(void **unused)
 {
-	enum { HOUR_MS = 3600000 };
+	enum {
+		HOUR_MS = 3600000
+	};
 	unsigned count = race_scaled(200000, 3000);
 	nng_aio **aio = calloc(count, sizeof *aio);
 	uint64_t random = race_stream(1);

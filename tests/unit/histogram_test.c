@@ -17,8 +17,8 @@
 
 #define LIMIT (UINT64_C(1) << 40)
 
-/* Law: every value below 2^40 falls into the bucket whose top is the first one not below it. Method: both sides of every
- * bucket's edge. */
+/* Law: every value below 2^40 falls into the bucket whose top is the first one not below it. Method: both sides of
+ * every bucket's edge. */
 static void
 histogram_buckets_meet_without_gap(void **unused)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * inbox_test.c: the laws of engine/shard/inbox.c: the ring that is emptied out of order, its overflow stack, the sleep
- * pair. Single-threaded but for the two tests at the end. Random choices come from PW_TEST_SEED (printed), sizes are
- * scaled by PW_TEST_SCALE percent. The consumer records what it takes; the test function judges.
+ * inbox_test.c: the laws of engine/shard/inbox.c: the ring that is emptied out of order, its overflow stack, the
+ * sleep pair. Single-threaded but for the two tests at the end. Random choices come from PW_TEST_SEED (printed),
+ * sizes are scaled by PW_TEST_SCALE percent. The consumer records what it takes; the test function judges.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -246,8 +246,8 @@ inbox_remainder_stays_ready(void **unused)
 	assert_taken_once(0, SLOTS + 12);
 }
 
-/* Law: a slot that is reserved and not filled delays its own entry and no other. Method: gaps made by hand, one at the
- * front, one in the middle. */
+/* Law: a slot that is reserved and not filled delays its own entry and no other. Method: gaps made by hand, one at
+ * the front, one in the middle. */
 static void
 inbox_steps_over_a_gap(void **unused)
 {
@@ -273,8 +273,8 @@ inbox_steps_over_a_gap(void **unused)
 	assert_int_equal(pw_load_relaxed_64(&inbox.head), pw_load_relaxed_64(&inbox.tail));
 }
 
-/* Law: a gap that lasts hides nothing, not even beyond the slots of one drain, and when the ring is full behind it the
- * stack serves. Method: a gap at the front while three rings' worth goes through. */
+/* Law: a gap that lasts hides nothing, not even beyond the slots of one drain, and when the ring is full behind it
+ * the stack serves. Method: a gap at the front while three rings' worth goes through. */
 static void
 inbox_gap_that_lasts_hides_nothing(void **unused)
 {
@@ -301,7 +301,9 @@ inbox_gap_that_lasts_hides_nothing(void **unused)
 static void
 inbox_gaps_in_any_order_lose_nothing(void **unused)
 {
-	enum { GAPS = 40 };
+	enum {
+		GAPS = 40
+	};
 	uint64_t random = seed + 1, position[GAPS];
 	unsigned held[GAPS];
 	(void) unused;
@@ -336,8 +338,8 @@ inbox_gaps_in_any_order_lose_nothing(void **unused)
 	}
 }
 
-/* Law: park says no while there is an entry; else a sender is told to wake, with the generation, once per sleep as far
- * as it has said that it did; unpark ends that. */
+/* Law: park says no while there is an entry; else a sender is told to wake, with the generation, once per sleep as
+ * far as it has said that it did; unpark ends that. */
 static void
 inbox_park_and_generation(void **unused)
 {
@@ -391,7 +393,9 @@ inbox_sleeps_beside_a_gap(void **unused)
 
 /* ---- threads */
 
-enum { PRODUCERS = 4 };
+enum {
+	PRODUCERS = 4
+};
 
 struct producer {
 	unsigned number;
@@ -458,7 +462,8 @@ send_one_at_a_time(void *arg)
 	struct pair *pair = arg;
 	for (unsigned i = 0; i < pair->rounds; i++) {
 		uint64_t generation;
-		if (pw_inbox_post(&inbox, pw_mail_of(&letter[i % MANY].node, (enum pw_kind) letter[i % MANY].kind), &generation)) {
+		if (pw_inbox_post(&inbox, pw_mail_of(&letter[i % MANY].node, (enum pw_kind) letter[i % MANY].kind),
+			&generation)) {
 			pw_store_release_64(&pair->rung, 1);
 			pw_inbox_woken(&inbox, generation);
 		}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * shard_test.c: the laws of engine/shard/shard.c, on a shard that the test's own thread runs by hand, turn by turn. What
- * stands above a shard is here a table that writes down who was called when. The poller is PW_TEST_POLLER's (uring or
- * epoll; without it the one that the kernel grants).
+ * shard_test.c: the laws of engine/shard/shard.c, on a shard that the test's own thread runs by hand, turn by turn.
+ * What stands above a shard is here a table that writes down who was called when. The poller is PW_TEST_POLLER's
+ * (uring or epoll; without it the one that the kernel grants).
  */
 #include <poll.h>
 #include <pthread.h>
@@ -26,7 +26,13 @@
 #define BUDGET 16u
 #define EVENTS 20000
 
-enum event { MAIL = 'M', EXPIRED = 'E', IO = 'I', READY = 'R', STOP = 'S' };
+enum event {
+	MAIL = 'M',
+	EXPIRED = 'E',
+	IO = 'I',
+	READY = 'R',
+	STOP = 'S'
+};
 
 /* One object: a node for the inbox, which the ready queue then uses, and a slot with a timer. */
 struct item {
@@ -45,9 +51,9 @@ static unsigned ready_order[ITEMS];
 static unsigned ready_count;
 static unsigned expired_count;
 static unsigned early_count;
-static bool ready_after_mail;  /* on_mail appends the item to the ready queue */
-static unsigned reposts;       /* on_ready posts the item again, so often */
-static bool ready_again;       /* on_ready appends the item again */
+static bool ready_after_mail; /* on_mail appends the item to the ready queue */
+static unsigned reposts;      /* on_ready posts the item again, so often */
+static bool ready_again;      /* on_ready appends the item again */
 
 static void
 note(enum event event)
@@ -105,7 +111,8 @@ on_expire(struct pw_shard *s, uint32_t slot)
 	expired_count++;
 	for (unsigned i = 0; i < items_with_slot; i++) {
 		if (item[i].slot == slot) {
-			early_count += pw_clock_now_ns() < item[i].due_ns && pw_load_relaxed_32(&s->phase) == PW_PHASE_RUN;
+			early_count +=
+			    pw_clock_now_ns() < item[i].due_ns && pw_load_relaxed_32(&s->phase) == PW_PHASE_RUN;
 		}
 	}
 }
@@ -131,7 +138,9 @@ settings_of(enum pw_idle idle)
 	struct pw_shard_settings settings = {
 		.tick_shift = 16,
 		.idle = idle,
-		.poller = poller == NULL ? PW_POLLER_AUTO : strcmp(poller, "uring") == 0 ? PW_POLLER_URING : PW_POLLER_EPOLL,
+		.poller = poller == NULL           ? PW_POLLER_AUTO
+		    : strcmp(poller, "uring") == 0 ? PW_POLLER_URING
+						   : PW_POLLER_EPOLL,
 		.spin_ns = 20 * PW_NS_PER_US,
 		.long_turn_ns = 10 * PW_NS_PER_MS,
 		.budget = BUDGET,
@@ -188,7 +197,7 @@ end(void **unused)
 static void
 post(unsigned i)
 {
-	pw_shard_post(&shard, pw_mail_of(&item[i].node, (enum pw_kind) (i % PW_KIND_COUNT)));
+	pw_shard_post(&shard, pw_mail_of(&item[i].node, (enum pw_kind)(i % PW_KIND_COUNT)));
 }
 
 /* Links items [0, count) at `in_ns` from now. */
@@ -267,7 +276,8 @@ shard_runs_user_code_after_drain_and_expiry(void **unused)
 		char last = MAIL; /* the order in a turn: M*, E*, R* */
 		for (unsigned i = 0; i < event_count; i++) {
 			static const char order[] = { MAIL, EXPIRED, READY };
-			const char *was = memchr(order, last, sizeof order), *is = memchr(order, events[i], sizeof order);
+			const char *was = memchr(order, last, sizeof order),
+				   *is = memchr(order, events[i], sizeof order);
 			assert_true(is >= was);
 			last = events[i];
 		}
@@ -276,7 +286,8 @@ shard_runs_user_code_after_drain_and_expiry(void **unused)
 	assert_int_equal(expired_count, 200);
 }
 
-/* Law: the ready queue is FIFO, also across turns, and what is appended while it runs comes behind all that is there. */
+/* Law: the ready queue is FIFO, also across turns, and what is appended while it runs comes behind all that is
+ * there. */
 static void
 shard_ready_queue_is_fifo(void **unused)
 {
@@ -334,8 +345,8 @@ shard_never_expires_early(void **unused)
 	}
 }
 
-/* Law: idle is idle: with nothing but a deadline ahead the shard sleeps until it, waking at most once for each level of
- * the wheel, not once a tick. */
+/* Law: idle is idle: with nothing but a deadline ahead the shard sleeps until it, waking at most once for each
+ * level of the wheel, not once a tick. */
 static void
 shard_sleeps_until_the_next_deadline(void **unused)
 {
@@ -365,7 +376,8 @@ shard_idle_ends_at_its_limit(void **unused)
 	assert_in_range(pw_load_relaxed_64(&shard.counters.parks), 1, 8);
 }
 
-/* Law: a shard with work does not park, whichever work it is; with none it does, and from then on mail rings the bell. */
+/* Law: a shard with work does not park, whichever work it is; with none it does, and from then on mail rings the
+ * bell. */
 static void
 shard_parks_only_without_work(void **unused)
 {
@@ -419,7 +431,9 @@ static void
 answer_knocks(enum pw_idle idle)
 {
 	const char *percent = getenv("PW_TEST_SCALE");
-	struct knocker k = { .rounds = (unsigned) (20000 * (percent != NULL ? strtoul(percent, NULL, 10) : 100) / 100 + 500) };
+	struct knocker k = {
+		.rounds = (unsigned) (20000 * (percent != NULL ? strtoul(percent, NULL, 10) : 100) / 100 + 500)
+	};
 	pthread_t thread;
 	uint64_t seen = 0;
 	enter(idle);
@@ -498,8 +512,8 @@ shard_reaps_io_in_its_turn(void **unused)
 	(void) close(pair[1]);
 }
 
-/* Law: when the fleet stops, every timer is visited, however far, in bounded turns; at the end on_stop is called once,
- * and the shard is nobody's. */
+/* Law: when the fleet stops, every timer is visited, however far, in bounded turns; at the end on_stop is called
+ * once, and the shard is nobody's. */
 static void
 shard_drains_and_ends(void **unused)
 {

@@ -53,15 +53,15 @@ sockaddr_has_a_text_for_every_family(void **state)
 	expect_text(&sa, "[2001:db8::1]:65535");
 	sa = inet6_address("fe80::1", 80, 2);
 	expect_text(&sa, "[fe80::1%2]:80");
-	sa = (nng_sockaddr) { .s_ipc = { NNG_AF_IPC, "/run/x.sock" } };
+	sa = (nng_sockaddr){ .s_ipc = { NNG_AF_IPC, "/run/x.sock" } };
 	expect_text(&sa, "/run/x.sock");
-	sa = (nng_sockaddr) { .s_inproc = { NNG_AF_INPROC, "name" } };
+	sa = (nng_sockaddr){ .s_inproc = { NNG_AF_INPROC, "name" } };
 	expect_text(&sa, "inproc[name]");
-	sa = (nng_sockaddr) { .s_abstract = { NNG_AF_ABSTRACT, 4, "a\0 b" } };
+	sa = (nng_sockaddr){ .s_abstract = { NNG_AF_ABSTRACT, 4, "a\0 b" } };
 	expect_text(&sa, "abstract[a\\x00\\x20b]");
-	sa = (nng_sockaddr) { .s_family = NNG_AF_UNSPEC };
+	sa = (nng_sockaddr){ .s_family = NNG_AF_UNSPEC };
 	expect_text(&sa, "unknown");
-	sa = (nng_sockaddr) { .s_family = 77 };
+	sa = (nng_sockaddr){ .s_family = 77 };
 	expect_text(&sa, "unknown");
 }
 
@@ -107,9 +107,9 @@ sockaddr_port_is_in_host_order(void **state)
 	assert_int_equal(nng_sockaddr_port(&sa), 0x1234);
 	sa = inet6_address("::1", 65535, 0);
 	assert_int_equal(nng_sockaddr_port(&sa), 65535);
-	sa = (nng_sockaddr) { .s_ipc = { NNG_AF_IPC, "x" } };
+	sa = (nng_sockaddr){ .s_ipc = { NNG_AF_IPC, "x" } };
 	assert_int_equal(nng_sockaddr_port(&sa), 0);
-	sa = (nng_sockaddr) { .s_family = NNG_AF_UNSPEC };
+	sa = (nng_sockaddr){ .s_family = NNG_AF_UNSPEC };
 	assert_int_equal(nng_sockaddr_port(&sa), 0);
 }
 
@@ -142,7 +142,7 @@ sockaddr_refuses_what_no_socket_has(void **state)
 
 	(void) state;
 	assert_int_equal(pw_sockaddr_to_system(&sa, &system), 0);
-	sa = (nng_sockaddr) { .s_family = NNG_AF_UNSPEC };
+	sa = (nng_sockaddr){ .s_family = NNG_AF_UNSPEC };
 	assert_int_equal(pw_sockaddr_to_system(&sa, &system), 0);
 	sa.s_ipc.sa_family = NNG_AF_IPC;
 	memset(sa.s_ipc.sa_path, 'p', sizeof(sa.s_ipc.sa_path));

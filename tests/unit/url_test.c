@@ -22,7 +22,8 @@ expect_error(const char *text, nng_err error)
 	struct pw_url url;
 	nng_err got = pw_url_parse(&url, text);
 	if (got != error) {
-		print_error("%s: %s, not %s\n", text != NULL ? text : "(NULL)", nng_strerror(got), nng_strerror(error));
+		print_error("%s: %s, not %s\n", text != NULL ? text : "(NULL)", nng_strerror(got),
+		    nng_strerror(error));
 	}
 	assert_int_equal(got, error);
 }
@@ -111,8 +112,9 @@ url_scheme_has_no_case(void **state)
 static void
 url_unknown_schemes_are_not_supported(void **state)
 {
-	static const char *const scheme[] = { "tls+tcp", "tls+tcp4", "tls+tcp6", "ws", "ws4", "ws6", "wss", "wss4", "wss6",
-		"tcp4", "tcp6", "inproc", "abstract", "socket", "udp", "http", "zt", "tcpx", "tc", "x+y-z.1" };
+	static const char *const scheme[] = { "tls+tcp", "tls+tcp4", "tls+tcp6", "ws", "ws4", "ws6", "wss", "wss4",
+		"wss6", "tcp4", "tcp6", "inproc", "abstract", "socket", "udp", "http", "zt", "tcpx", "tc",
+		"x+y-z.1" };
 	char text[64];
 
 	(void) state;
@@ -128,31 +130,80 @@ url_malformed_is_invalid(void **state)
 {
 	static const char *const text[] = {
 		/* no URL at all */
-		"", "tcp", "tcp:", "tcp:/", "127.0.0.1:80", "tcp:127.0.0.1:80", "tcp:/127.0.0.1:80",
+		"",
+		"tcp",
+		"tcp:",
+		"tcp:/",
+		"127.0.0.1:80",
+		"tcp:127.0.0.1:80",
+		"tcp:/127.0.0.1:80",
 		/* scheme */
-		"://127.0.0.1:80", "1tcp://127.0.0.1:80", "+tcp://127.0.0.1:80", "t cp://127.0.0.1:80", " tcp://127.0.0.1:80",
+		"://127.0.0.1:80",
+		"1tcp://127.0.0.1:80",
+		"+tcp://127.0.0.1:80",
+		"t cp://127.0.0.1:80",
+		" tcp://127.0.0.1:80",
 		"t\xc3\xa4://x:1",
 		/* no port */
-		"tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:", "tcp://host", "tcp://host:", "tcp://:", "tcp://[::1]",
+		"tcp://",
+		"tcp://127.0.0.1",
+		"tcp://127.0.0.1:",
+		"tcp://host",
+		"tcp://host:",
+		"tcp://:",
+		"tcp://[::1]",
 		"tcp://[::1]:",
 		/* port */
-		"tcp://127.0.0.1:x", "tcp://127.0.0.1:80x", "tcp://127.0.0.1:-1", "tcp://127.0.0.1:+1", "tcp://127.0.0.1: 1",
-		"tcp://127.0.0.1:0x10", "tcp://127.0.0.1:1.5", "tcp://127.0.0.1:http",
+		"tcp://127.0.0.1:x",
+		"tcp://127.0.0.1:80x",
+		"tcp://127.0.0.1:-1",
+		"tcp://127.0.0.1:+1",
+		"tcp://127.0.0.1: 1",
+		"tcp://127.0.0.1:0x10",
+		"tcp://127.0.0.1:1.5",
+		"tcp://127.0.0.1:http",
 		/* what would be a path, a query, a user elsewhere */
-		"tcp://127.0.0.1:80/", "tcp://127.0.0.1:80/x", "tcp://127.0.0.1:80?x", "tcp://127.0.0.1:80#x",
-		"tcp://user@127.0.0.1:80", "tcp://127.0.0.1/:80",
+		"tcp://127.0.0.1:80/",
+		"tcp://127.0.0.1:80/x",
+		"tcp://127.0.0.1:80?x",
+		"tcp://127.0.0.1:80#x",
+		"tcp://user@127.0.0.1:80",
+		"tcp://127.0.0.1/:80",
 		/* IPv4 */
-		"tcp://256.0.0.1:80", "tcp://1.2.3:80", "tcp://1.2.3.4.5:80", "tcp://1:80", "tcp://1..2.3:80", "tcp://.:80",
+		"tcp://256.0.0.1:80",
+		"tcp://1.2.3:80",
+		"tcp://1.2.3.4.5:80",
+		"tcp://1:80",
+		"tcp://1..2.3:80",
+		"tcp://.:80",
 		"tcp://01.2.3.04.:80",
 		/* IPv6 */
-		"tcp://::1:80", "tcp://[]:80", "tcp://[:80", "tcp://]:80", "tcp://[::1:80", "tcp://::1]:80", "tcp://[::g]:80",
-		"tcp://[1::2::3]:80", "tcp://[::1]x:80", "tcp://x[::1]:80", "tcp://[127.0.0.1]:80", "tcp://[fe80::1%]:80",
-		"tcp://[fe80::1%0]:80", "tcp://[fe80::1%no-such-link]:80",
+		"tcp://::1:80",
+		"tcp://[]:80",
+		"tcp://[:80",
+		"tcp://]:80",
+		"tcp://[::1:80",
+		"tcp://::1]:80",
+		"tcp://[::g]:80",
+		"tcp://[1::2::3]:80",
+		"tcp://[::1]x:80",
+		"tcp://x[::1]:80",
+		"tcp://[127.0.0.1]:80",
+		"tcp://[fe80::1%]:80",
+		"tcp://[fe80::1%0]:80",
+		"tcp://[fe80::1%no-such-link]:80",
 		"tcp://[1111:2222:3333:4444:5555:6666:7777:8888%aaaaaaaaaaaaaaaaaaaaaaaaaaaaa]:80",
 		/* names */
-		"tcp://*:80", "tcp://a b:80", "tcp://a%41:80", "tcp://a/b:80", "tcp://\xc3\xa4:80", "tcp://a\n:80", "tcp://a,b:80",
+		"tcp://*:80",
+		"tcp://a b:80",
+		"tcp://a%41:80",
+		"tcp://a/b:80",
+		"tcp://\xc3\xa4:80",
+		"tcp://a\n:80",
+		"tcp://a,b:80",
 		/* paths */
-		"ipc://", "unix://",
+		"ipc://",
+		"unix://",
 	};
 
 	(void) state;
@@ -184,7 +235,8 @@ url_too_long_is_invalid(void **state)
 
 	(void) state;
 	for (size_t length = 107; length <= 108; length++) {
-		(void) snprintf(text, sizeof(text), "ipc://%.*s", (int) length, (char *) memset(text + 600, 'p', 200));
+		(void) snprintf(text, sizeof(text), "ipc://%.*s", (int) length,
+		    (char *) memset(text + 600, 'p', 200));
 		if (length == 107) {
 			struct pw_url url = parsed(text);
 			assert_int_equal(strlen(url.address.s_ipc.sa_path), 107);
@@ -193,7 +245,8 @@ url_too_long_is_invalid(void **state)
 		}
 	}
 	for (size_t length = 253; length <= 254; length++) {
-		(void) snprintf(text, sizeof(text), "tcp://%.*s:1", (int) length, (char *) memset(text + 600, 'n', 300));
+		(void) snprintf(text, sizeof(text), "tcp://%.*s:1", (int) length,
+		    (char *) memset(text + 600, 'n', 300));
 		if (length == 253) {
 			struct pw_url url = parsed(text);
 			assert_int_equal(strlen(url.host), 253);
@@ -230,8 +283,8 @@ url_reads_no_further_than_its_bound(void **state)
 static void
 url_survives_any_bytes(void **state)
 {
-	static const char *const good[] = { "tcp://127.0.0.1:80", "tcp://[fe80::1%1]:80", "tcp://host.example:80", "ipc:///a/b",
-		"tls+tcp://x:1" };
+	static const char *const good[] = { "tcp://127.0.0.1:80", "tcp://[fe80::1%1]:80", "tcp://host.example:80",
+		"ipc:///a/b", "tls+tcp://x:1" };
 	const char *given = getenv("PW_TEST_SEED");
 	uint64_t x = given != NULL ? strtoull(given, NULL, 0) : 88172645463325252u;
 	struct pw_url url;

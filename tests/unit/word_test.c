@@ -15,13 +15,24 @@
 
 #include "engine/shard/word.h"
 
-enum { STATES = 6, FLAGS = 9 };
-
-static const uint64_t flag[FLAGS] = {
-	PW_RUNNING, PW_STOPPED, PW_FREEING, PW_ABORT, PW_QUEUED, PW_ARM, PW_DESTROY, PW_TIMER, PW_WAITERS,
+enum {
+	STATES = 6,
+	FLAGS = 9
 };
 
-#define EVERY_FLAG \
+static const uint64_t flag[FLAGS] = {
+	PW_RUNNING,
+	PW_STOPPED,
+	PW_FREEING,
+	PW_ABORT,
+	PW_QUEUED,
+	PW_ARM,
+	PW_DESTROY,
+	PW_TIMER,
+	PW_WAITERS,
+};
+
+#define EVERY_FLAG                                                                                                   \
 	(PW_RUNNING | PW_STOPPED | PW_FREEING | PW_ABORT | PW_QUEUED | PW_ARM | PW_DESTROY | PW_TIMER | PW_WAITERS)
 
 /* Flags that no provider's or aborter's transition may change, whatever it does to the others. */
@@ -103,7 +114,8 @@ check_predicates(uint64_t word)
 	/* "finish in IDLE or DONE: misuse" */
 	assert_int_equal(pw_word_finishable(word), state != PW_IDLE && state != PW_DONE);
 	/* "abort in IDLE, OPEN, DONE, CANCELING (with or without RUNNING): no effect, ever"; "first reason wins" */
-	assert_int_equal(pw_word_abortable(word), (state == PW_BUSY || state == PW_DEFERRED) && (word & PW_ABORT) == 0);
+	assert_int_equal(pw_word_abortable(word),
+	    (state == PW_BUSY || state == PW_DEFERRED) && (word & PW_ABORT) == 0);
 	assert_int_equal(pw_word_releasable(word), (word & PW_DESTROY) != 0 && (word & PW_QUEUED) == 0 && !busy);
 }
 
@@ -129,8 +141,8 @@ check_begun(uint64_t word)
 	}
 }
 
-/* Rows reset, begin, start, defer without begin: a new operation owes nothing to the last one; ARM and QUEUED stay, as
- * they belong to the entry in flight. */
+/* Rows reset, begin, start, defer without begin: a new operation owes nothing to the last one; ARM and QUEUED stay,
+ * as they belong to the entry in flight. */
 static void
 word_begun_forgets_the_last_operation(void **unused)
 {
@@ -201,7 +213,8 @@ check_quiet(uint64_t word)
 	assert_int_equal(after & ~(PW_WAITERS | PW_EPOCH_MASK), word & ~(PW_WAITERS | PW_EPOCH_MASK));
 }
 
-/* "WAITERS is cleared only by the RMW that makes the word not busy; that RMW advances EPOCH", which wraps into nothing. */
+/* "WAITERS is cleared only by the RMW that makes the word not busy; that RMW advances EPOCH", which wraps into
+ * nothing. */
 static void
 word_quiet_advances_the_epoch_for_waiters_alone(void **unused)
 {
