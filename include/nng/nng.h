@@ -719,7 +719,8 @@ typedef struct nng_stream_listener nng_stream_listener;
  * Context:    as all stream operations, above.
  * Ownership:  the iov's memory is the library's until the completion.
  * Effect:     completes after at least one byte; nng_aio_count says how many, possibly fewer than asked. Several may
- *             be outstanding; they complete in the order of submission.
+ *             be outstanding; the operations end in the order of submission (the callbacks of handles that live on
+ *             different shards may still overtake each other).
  * Errors:     NNG_EINVAL (an iov of total length 0), NNG_ECLOSED (the peer has closed; or this stream is, now or
  *             before), NNG_ECONNRESET, NNG_ETIMEDOUT, NNG_ECANCELED, NNG_ESTOPPED, NNG_ESYSERR + errno.
  * Source:     NNG 2.x's header and its stream chapter. A send to a peer that has closed is NNG_ECLOSED (EPIPE).
@@ -731,9 +732,10 @@ NNG_DECL void nng_stream_send(nng_stream *stream, nng_aio *aio) PINWHEEL_SYM(nng
  *
  * Context:    as all stream operations, above.
  * Ownership:  the iov's memory is the library's until the completion.
- * Effect:     completes after at least one byte; nng_aio_count says how many. Several may be outstanding; they
- *             complete in the order of submission. The end of the stream is NNG_ECONNSHUT, after all bytes have been
- *             delivered, and for every later receive: never result 0 with count 0.
+ * Effect:     completes after at least one byte; nng_aio_count says how many. Several may be outstanding; the
+ *             operations end in the order of submission, as nng_stream_send says. The end of the stream is
+ *             NNG_ECONNSHUT, after all bytes have been delivered, and for every later receive: never result 0 with
+ *             count 0.
  * Errors:     NNG_ECONNSHUT, NNG_EINVAL (an iov of total length 0: it would read as the end), NNG_ECONNRESET,
  *             NNG_ECLOSED (this stream is closed, now or before), NNG_ETIMEDOUT, NNG_ECANCELED, NNG_ESTOPPED,
  *             NNG_ESYSERR + errno.
@@ -814,7 +816,7 @@ NNG_DECL nng_err nng_stream_set_int(nng_stream *stream, const char *name, int va
  *             here.
  * Ownership:  the caller's, until nng_stream_dialer_free. The URL is copied.
  * Effect:     *dialerp is written on success only.
- * Errors:     NNG_ENOTSUP (scheme), NNG_EINVAL (malformed, too long, a port above 65535),
+ * Errors:     NNG_ENOTSUP (scheme), NNG_EINVAL (malformed, too long, a port above 65535; a dialer without a host),
  *             NNG_ENOMEM; and what nng_init returns when it had to start the engine.
  */
 NNG_DECL nng_err nng_stream_dialer_alloc(nng_stream_dialer **dialerp, const char *url)
@@ -823,14 +825,15 @@ NNG_DECL nng_err nng_stream_dialer_alloc(nng_stream_dialer **dialerp, const char
 /*
  * nng_stream_dialer_dial: makes a connection.
  *
- * Context:    as all stream operations, above. Names are resolved on a shard's own poller, under the handle's
- *             deadline, and can be cancelled there.
+ * Context:    as all stream operations, above; takes two short locks (the pool of stream records, the dialer's list
+ *             of dials). Names are resolved on a shard's own poller, under the handle's deadline, and can be cancelled
+ *             there.
  * Ownership:  on success output 0 is an nng_stream of the consumer. On any error output 0 is NULL.
  * Effect:     several may be outstanding on one dialer, each its own connection. The addresses of a name are tried in
  *             turn.
- * Errors:     NNG_ECONNREFUSED (also a Unix-domain path where nothing is), NNG_EADDRINVAL (the name is not found),
- *             NNG_EUNREACHABLE, NNG_ETIMEDOUT, NNG_ECANCELED, NNG_ESTOPPED, NNG_ECLOSED, NNG_EPERM, NNG_ENOFILES,
- *             NNG_ENOMEM, NNG_ESYSERR + errno.
+ * Errors:     NNG_ECONNREFUSED (also a Unix-domain path where nothing is), NNG_EADDRINVAL (the name is not found, or
+ *             its lookup failed), NNG_EUNREACHABLE, NNG_ETIMEDOUT (the name server's silence too), NNG_ECANCELED,
+ *             NNG_ESTOPPED, NNG_ECLOSED, NNG_EPERM, NNG_ENOFILES, NNG_ENOMEM, NNG_ESYSERR + errno.
  */
 NNG_DECL void nng_stream_dialer_dial(nng_stream_dialer *dialer, nng_aio *aio) PINWHEEL_SYM(nng_stream_dialer_dial);
 
@@ -884,7 +887,8 @@ NNG_DECL nng_err nng_stream_listener_alloc(nng_stream_listener **listenerp, cons
 /*
  * nng_stream_listener_listen: binds and listens.
  *
- * Context:    any thread; done in the caller, does not block. Port 0: the system chooses, see NNG_OPT_BOUND_PORT.
+ * Context:    any thread; done in the caller. Does not block, unless the URL has a name that is not an address: that is
+ *             looked up in the caller. Port 0: the system chooses, see NNG_OPT_BOUND_PORT.
  * Errors:     NNG_EADDRINUSE, NNG_EADDRINVAL (no such local address), NNG_EPERM, NNG_ENOFILES, NNG_ESTATE (listens
  *             already), NNG_ECLOSED, NNG_ESYSERR + errno.
  */
@@ -895,9 +899,10 @@ NNG_DECL nng_err nng_stream_listener_listen(nng_stream_listener *listener) PINWH
  *
  * Context:    as all stream operations, above.
  * Ownership:  on success output 0 is an nng_stream of the consumer. On any error output 0 is NULL.
- * Effect:     several may be outstanding. Connections are spread over the shards.
- * Errors:     NNG_ESTATE (not listening), NNG_ECLOSED, NNG_ENOFILES (descriptors exhausted; the listener keeps
- *             serving later accepts), NNG_ENOMEM, NNG_ETIMEDOUT, NNG_ECANCELED, NNG_ESTOPPED, NNG_ESYSERR + errno.
+ * Effect:     several may be outstanding. Connections are spread over the shards. With descriptors exhausted the accept
+ *             stays pending and is tried again every 10 ms, as long as one is pending.
+ * Errors:     NNG_ESTATE (not listening), NNG_ECLOSED, NNG_ENOMEM, NNG_ETIMEDOUT, NNG_ECANCELED, NNG_ESTOPPED,
+ *             NNG_ESYSERR + errno.
  */
 NNG_DECL void nng_stream_listener_accept(nng_stream_listener *listener, nng_aio *aio)
     PINWHEEL_SYM(nng_stream_listener_accept);
