@@ -69,6 +69,7 @@ struct bench_burst {
 	uint64_t lateness_p99_ns;
 	uint64_t lateness_max_ns;
 	uint64_t last_ns; /* from the last deadline to the last callback; if not all came: the limit */
+	bool too_slow;    /* the lead was over before all were asleep: no figures, and the crowd is spoilt */
 };
 
 /* An idle crowd goes to sleep, so that all sleeps end, at random, within one second that begins `lead_ms` from now.

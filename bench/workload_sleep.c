@@ -421,7 +421,7 @@ bench_crowd_burst(struct bench_crowd *crowd, int32_t lead_ms, int32_t limit_ms, 
 	uint64_t began_ns = bench_now_ns();
 	uint64_t last_ns = arm_burst(crowd, lead_ms);
 	if (last_ns == 0) {
-		outcome.error = "putting them to sleep takes longer than the lead";
+		burst->too_slow = true;
 		return outcome;
 	}
 	bool all = bench_wait_until(&crowd->over, last_ns + burst->last_ns);

@@ -31,7 +31,8 @@
 
 /* ---- alloc */
 
-/* Which shard an aio is born on: the caller's own, or for outside threads each in turn. */
+/* Which shard an aio is born on: the caller's own, or for outside threads each in turn. NULL: the engine has just been
+ * shut down. */
 static struct pw_shard *
 choose_home(void)
 {
@@ -40,6 +41,9 @@ choose_home(void)
 		return thread->shard != NULL ? thread->shard : thread->lent;
 	}
 	unsigned count = pw_fleet_count();
+	if (count == 0) {
+		return NULL;
+	}
 	if (thread->allocations == 0) { /* threads start at different shards */
 		thread->allocations = (unsigned) ((uintptr_t) thread >> 6);
 	}
@@ -83,7 +87,8 @@ alloc_on(nng_aio **aiop, struct pw_shard *shard, unsigned home_flags, void (*cb)
 	init_slot(aio, slot, shard->settings.id | home_flags, cb, arg);
 	/* nng_fini stores its state, then walks the slots. Either the walk finds this one as it is now, or the exchange
 	 * above read what the walk wrote, and then this load sees the state. */
-	if (!pw_fleet_open()) {
+	/* And the engine that runs now need not be the one for which `shard` was chosen: it may have fewer. */
+	if (!pw_fleet_open() || pw_fleet_index(pw_aio_home(aio)) >= pw_fleet_count()) {
 		pw_aio_release(aio);
 		return NNG_ESTOPPED;
 	}
@@ -103,7 +108,8 @@ nng_aio_alloc(nng_aio **aiop, void (*cb)(void *), void *arg)
 		if (rv != NNG_OK) {
 			return rv;
 		}
-		rv = alloc_on(aiop, choose_home(), 0, cb, arg);
+		struct pw_shard *home = choose_home();
+		rv = home != NULL ? alloc_on(aiop, home, 0, cb, arg) : NNG_ESTOPPED;
 		if (rv != NNG_ESTOPPED) {
 			return rv;
 		}
@@ -146,6 +152,17 @@ pinwheel_aio_home(const nng_aio *aio)
 
 /* ---- abort */
 
+/* The abort of an operation on its own home's thread needs no request entry: the cancel item can be listed at once.
+ * `home` is read after the word was seen DEFERRED: if it is this shard, only this thread can deliver the operation, so
+ * the aio cannot move before the CAS. Without a cancel function, or with the node in use, it goes the common way. */
+static bool
+aborts_at_home(const nng_aio *aio, uint64_t word)
+{
+	const struct pw_shard *self = pw_shard_self();
+	return self != NULL && pw_word_state(word) == PW_DEFERRED && (word & PW_QUEUED) == 0 &&
+	    pw_aio_home(aio) == self->settings.id && pw_aio_fn(aio) != NULL;
+}
+
 /* One CAS: `bits` in any state, and the abort where one has an effect; then its entry. */
 static void
 mark(nng_aio *aio, uint64_t bits, int reason)
@@ -156,11 +173,19 @@ mark(nng_aio *aio, uint64_t bits, int reason)
 		after = word | bits;
 		if (pw_word_abortable(word)) {
 			after = pw_word_aborted(after, reason); /* the first reason wins (R5) */
+			if (aborts_at_home(aio, word)) {
+				after = pw_word_with_state(after, PW_CANCELING);
+			}
 		} else if (after == word) {
 			return;
 		}
 	} while (!pw_cas_acq_rel_64(&aio->word, &word, after)); /* P3 */
-	if ((after & ~word & PW_QUEUED) != 0) {
+	if ((after & ~word & PW_QUEUED) == 0) {
+		return;
+	}
+	if (pw_word_state(after) == PW_CANCELING) {
+		pw_shard_ready(pw_shard_self(), pw_mail_of(&aio->request_node, PW_KIND_REQUEST));
+	} else {
 		pw_aio_post_request(aio);
 	}
 }

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 #include "engine/base/clock.h"
@@ -90,8 +91,7 @@ shard_main(void *arg)
 	pin(shard);
 	schedule(shard);
 
-	struct pw_shard_settings settings = shard->settings;
-	int rv = pw_shard_enter(shard, &settings);
+	int rv = pw_shard_enter(shard, &shard->settings);
 	if (rv != 0) {
 		shard->start_error = rv;
 		pw_fleet_set_up(shard, PW_UP_FAILED);
@@ -146,6 +146,18 @@ end_all(unsigned count)
 	}
 }
 
+_Static_assert(offsetof(struct pw_shard_settings, id) == 0, "configure leaves the first member alone");
+
+/* All but the id, which is written once, with the record: allocators of any thread may read it while the fleet starts. */
+static void
+configure(struct pw_shard *shard, const struct pw_config *config, unsigned index)
+{
+	struct pw_shard_settings fresh;
+	size_t behind_id = sizeof fresh.id;
+	pw_config_shard(config, index, &fresh);
+	memcpy((char *) &shard->settings + behind_id, (const char *) &fresh + behind_id, sizeof fresh - behind_id);
+}
+
 int
 pw_fleet_launch(const struct pw_config *config, const struct pw_shard_ops *ops)
 {
@@ -165,9 +177,7 @@ pw_fleet_launch(const struct pw_config *config, const struct pw_shard_ops *ops)
 	unsigned begun = 0;
 	for (; rv == 0 && begun < count; begun++) {
 		struct pw_shard *shard = pw_fleet_nth(begun);
-		uint32_t id = shard->settings.id;
-		pw_config_shard(config, begun, &shard->settings);
-		shard->settings.id = id;
+		configure(shard, config, begun);
 		pw_store_release_32(&shard->phase, PW_PHASE_RUN);
 		pw_store_release_64(&shard->up, PW_UP_NOT);
 		rv = shard->settings.lent ? 0 : spawn(shard);

@@ -40,8 +40,7 @@ close_descriptors(struct pw_shard *shard)
 int
 pw_lent_enter(struct pw_shard *shard)
 {
-	struct pw_shard_settings settings = shard->settings;
-	int rv = pw_shard_enter(shard, &settings);
+	int rv = pw_shard_enter(shard, &shard->settings);
 	if (rv != 0) {
 		return rv;
 	}

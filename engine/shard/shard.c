@@ -10,8 +10,9 @@
  * Invariants
  *   I1  User code (callbacks, cancel functions) runs from run_ready alone. Drain, expiry and I/O completions
  *       change words and append to the ready queue; so no user code ever runs with a popped list half walked.
- *   I2  Each stage does at most `budget` entries a turn, so a turn is bounded however much is outstanding, and
- *       no stage starves another.
+ *   I2  Each stage takes in at most `budget` entries a turn (the inbox: from its ring and from its overflow stack),
+ *       and the ready queue runs as many and two more for each taken in; so a turn is bounded, at most 9 budgets,
+ *       however much is outstanding, and no stage starves another.
  *   I3  The loop sleeps only after pw_inbox_park has said yes and the ready queue, the wheel and the poller have
  *       been looked at *after* it: mail posted before is seen, mail posted later rings the bell (P10).
  *   I4  The cached time only ever lags: it drives the wheel (late is allowed, early is not) and nothing else.
@@ -46,7 +47,9 @@ pw_shard_init(struct pw_shard *shard, const struct pw_shard_ops *ops)
 int
 pw_shard_enter(struct pw_shard *shard, const struct pw_shard_settings *settings)
 {
-	shard->settings = *settings;
+	if (settings != &shard->settings) { /* the fleet's own are there already, and others read the id */
+		shard->settings = *settings;
+	}
 	shard->tick_shift = settings->tick_shift;
 	shard->now_ns = pw_clock_now_ns();
 	shard->cycles_base = pw_cycles();
@@ -95,10 +98,12 @@ probe_read(struct pw_shard *shard, uint64_t probe_ns)
 	}
 }
 
+/* At most budget entries, and two for each that the stages before have taken in: what an expiry or an abort lists is
+ * followed by the completion it causes, so with less the queue would grow, and go cold, as long as they come. */
 static unsigned
-run_ready(struct pw_shard *shard)
+run_ready(struct pw_shard *shard, unsigned taken_in)
 {
-	unsigned run = 0;
+	unsigned run = 0, limit = shard->settings.budget + 2 * taken_in;
 	shard->turn_call_cycles = 0;
 	shard->turn_call = NULL;
 	if (shard->ready_head == 0) {
@@ -106,7 +111,7 @@ run_ready(struct pw_shard *shard)
 	}
 	shard->watch_turns -= shard->watch_turns != 0;
 	shard->cycles_mark = pw_cycles();
-	while (shard->ready_head != 0 && run < shard->settings.budget) {
+	while (shard->ready_head != 0 && run < limit) {
 		pw_mail mail = shard->ready_head;
 		struct pw_node *node = pw_mail_node(mail);
 		shard->ready_head = node->next;
@@ -189,7 +194,7 @@ pw_shard_turn(struct pw_shard *shard)
 		pw_count_add(&shard->counters.io_done, io);
 		done += io;
 	}
-	done += run_ready(shard);
+	done += run_ready(shard, done);
 	probe_read(shard, mails != 0 ? probe_ns : 0);
 	if (done != 0) {
 		turn_account(shard, began_ns);

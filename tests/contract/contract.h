@@ -39,6 +39,26 @@
 #define MS UINT64_C(1000000) /* in nanoseconds */
 #define HOUR_MS (60 * 60 * 1000)
 
+#if defined(__SANITIZE_THREAD__)
+#define CONTRACT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define CONTRACT_TSAN 1
+#endif
+#endif
+
+#ifdef CONTRACT_TSAN
+/* ThreadSanitizer ends a forked child that starts a thread, and lets a process that has threads sleep for a second at
+ * its end, unless told not to. */
+const char *__tsan_default_options(void);
+
+const char *
+__tsan_default_options(void)
+{
+	return "die_after_fork=0:atexit_sleep_ms=0";
+}
+#endif
+
 /* ---- gates and moments */
 
 /* Counts how often it was opened; passing waits for a number. Who has passed may end the gate's life: the opener's

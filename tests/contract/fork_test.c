@@ -7,25 +7,6 @@
  */
 #include "tests/contract/contract.h"
 
-#if defined(__SANITIZE_THREAD__)
-#define FORK_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define FORK_TSAN 1
-#endif
-#endif
-
-#ifdef FORK_TSAN
-/* ThreadSanitizer ends a forked child that starts a thread, unless told not to. */
-const char *__tsan_default_options(void);
-
-const char *
-__tsan_default_options(void)
-{
-	return "die_after_fork=0";
-}
-#endif
-
 /* Forks; the child runs fn and leaves with what it returns. The parent gets the child's status. */
 static int
 fork_and_run(int (*fn)(nng_aio *parents), nng_aio *parents)

@@ -384,7 +384,7 @@ near_deadline_after_one_beyond_the_wheels_range(void **unused)
 }
 
 /* C7: what has no deadline does not expire, not even when the entry of an operation that had one comes out. Method:
- * a deadline of 1 ms, finished at once; the next operation has none, and the shard's visits of stale entries are
+ * a deadline of 2 ms, finished at once; the next operation has none, and the shard's visits of stale entries are
  * awaited. */
 static void
 stale_entry_does_not_end_an_operation_without_deadline(void **unused)
@@ -400,9 +400,9 @@ stale_entry_does_not_end_an_operation_without_deadline(void **unused)
 	race_flush(0);
 	struct pinwheel_shard_stats before = race_stats(0);
 	for (unsigned i = 0; i < CROWD; i++) {
-		/* A deadline of 1 s would make the test long: the next one is earlier, finished, and leaves its
-		 * entry. */
-		assert_true(race_finish(&t[i].op, NNG_OK, 0));
+		/* However these two end (on a slow machine by their deadlines), they leave an entry that comes out
+		 * within a second. */
+		(void) race_finish(&t[i].op, NNG_OK, 0);
 		nng_aio_wait(t[i].op.aio);
 		nng_aio_set_timeout(t[i].op.aio, 2);
 		assert_true(race_start(&t[i].op));

@@ -165,9 +165,22 @@ struct visit {
 	struct race_op op;
 	struct race_hold hold;
 	bool hold_callback;
+	bool start_elsewhere; /* the callback has shard 1 start the handle when it is not busy any more */
+	bool when_idle;
 	pw_a64 started;
 	uint64_t word_after; /* of the start on the other shard */
 };
+
+static void
+start_here(void *arg)
+{
+	struct visit *visit = arg;
+	while (visit->when_idle && nng_aio_busy(visit->op.aio)) {
+	}
+	(void) race_start(&visit->op);
+	visit->word_after = pw_load_acquire_64(&visit->op.aio->word);
+	race_set(&visit->started, 1);
+}
 
 static void
 stay_in_the_callback(struct race_op *op)
@@ -176,15 +189,12 @@ stay_in_the_callback(struct race_op *op)
 	if (visit->hold_callback) {
 		race_hold_run(&visit->hold);
 	}
-}
-
-static void
-start_here(void *arg)
-{
-	struct visit *visit = arg;
-	(void) race_start(&visit->op);
-	visit->word_after = pw_load_acquire_64(&visit->op.aio->word);
-	race_set(&visit->started, 1);
+	if (visit->start_elsewhere) {
+		visit->start_elsewhere = false;
+		if (pinwheel_run_on(1, start_here, visit) != NNG_OK) {
+			race_set(&visit->started, 2);
+		}
+	}
 }
 
 /* Starts the operation on a shard's thread; returns the handle's home after it. */
@@ -284,26 +294,30 @@ queued_handle_does_not_move(void **unused)
 {
 	static nng_aio *filler[FILLERS];
 	static struct visit visit;
-	unsigned queued = 0, rounds = race_scaled(10, 3);
+	unsigned queued = 0, rounds = 0, wanted = race_scaled(10, 3);
 
 	(void) unused;
 	for (unsigned i = 0; i < FILLERS; i++) {
 		assert_int_equal(pinwheel_aio_alloc_on(&filler[i], 0, nothing, NULL), NNG_OK);
 	}
 	visit_begin(&visit);
-	for (unsigned round = 0; round < rounds; round++) {
+	for (; queued < wanted && rounds < 100 * wanted; rounds++) {
 		struct race_hold hold;
+		visit.when_idle = false;
 		assert_int_equal(start_on(&visit, 0), 0);
+		visit.start_elsewhere = true;
+		visit.when_idle = true;
+		race_set(&visit.started, 0);
 		race_hold(&hold, 0);
 		finish_many(filler, FILLERS / 2);
 		nng_aio_cancel(visit.op.aio);
 		finish_many(filler + FILLERS / 2, FILLERS / 2);
 		assert_true(race_finish(&visit.op, NNG_OK, 0));
 		race_let_go(&hold);
-		nng_aio_wait(visit.op.aio);
-		int home = start_on(&visit, 1);
+		race_await(&visit.started, 1);
+		assert_int_equal(race_get(&visit.started), 1);
 		if ((visit.word_after & PW_QUEUED) != 0) {
-			assert_int_equal(home, 0);
+			assert_int_equal(pinwheel_aio_home(visit.op.aio), 0);
 			queued++;
 		}
 		finish_visit(&visit);

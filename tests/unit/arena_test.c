@@ -470,9 +470,9 @@ chain_length(const struct pw_slab *slab)
 }
 
 /* An arena that is nearly full does not search: the work of one alloc does not grow with the arena. Method: a full
- * arena of many slabs, in which one slot is released and taken again; at each time the arena lists that slot's slab
- * and at most one more (the one that was current before), so there is nothing else that alloc could have looked
- * at. */
+ * arena of many slabs, in which one slot of a slab that is not the current one is released and taken again; at each time
+ * the arena lists that slot's slab and at most one more (the one that was current before), so there is nothing else
+ * that alloc could have looked at. */
 static void
 arena_nearly_full_does_not_search(void **state)
 {
@@ -489,7 +489,10 @@ arena_nearly_full_does_not_search(void **state)
 	}
 	for (unsigned i = 0; i < 1000; i++) {
 		/* The arena's slabs were numbered one after the other: no other arena grew meanwhile. */
-		uint32_t victim = first - first % PW_SLOTS_PER_SLAB + (uint32_t) (next_random(&random) % count);
+		uint32_t victim;
+		do {
+			victim = first - first % PW_SLOTS_PER_SLAB + (uint32_t) (next_random(&random) % count);
+		} while (victim / PW_SLOTS_PER_SLAB == arena->current->number);
 		pw_arena_release(arena, victim);
 		size_t listed =
 		    chain_length(arena->room_list) + chain_length(pw_load_acquire_ptr(&arena->room_stack));

@@ -2068,6 +2068,8 @@ check_refused_wait(void)
 	while (p.in_flight > 0) {
 		(void) pw_poller_wait(&p, 0, BUDGET);
 	}
+	pw_poller_detach(&p, &a.file);
+	pw_poller_close(&p);
 	return a.in.calls == 1 && a.in.result == 1 && a.out.calls == 1 && a.out.result == 1 ? 0 : 5;
 }
 
