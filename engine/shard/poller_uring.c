@@ -390,12 +390,25 @@ has_unsubmitted(const struct uring_state *state)
 	    !pw_io_queue_empty(&state->cancels);
 }
 
+/* The kernel queues work first and sets IORING_SQ_TASKRUN after it. If that work is run in between, the flag that then
+ * comes stands for nothing, and the kernel clears it only when it next runs some (seen on Linux 6.18): a shard that
+ * trusts it never sleeps again, nor ends. So it is taken down before each entering: what was queued until then is run
+ * by this one, what is queued later sets it again. At most one entering is in vain. */
+static void
+forget_work_flag(struct uring_state *state)
+{
+	_Static_assert(sizeof(pw_a32) == sizeof(*state->ring.sq.kflags), "the flags are one 32-bit word");
+
+	(void) pw_fetch_and_acq_rel_32((pw_a32 *) (void *) state->ring.sq.kflags, ~IORING_SQ_TASKRUN);
+}
+
 static void
 enter(struct uring_state *state)
 {
 	int result = 0;
 
 	if (io_uring_sq_ready(&state->ring) != 0 || kernel_has_work(state)) {
+		forget_work_flag(state);
 		result = io_uring_submit_and_get_events(&state->ring);
 	}
 	switch (result < 0 ? -result : 0) {

@@ -228,6 +228,61 @@ no_lost_wake_of_a_lent_shard(void **unused)
 	nng_aio_free(k.aio);
 }
 
+enum {
+	RINGERS = 3
+};
+
+struct ringing {
+	pthread_barrier_t gate;
+	unsigned rounds;
+};
+
+static void *
+ring_now_and_then(void *arg)
+{
+	struct ringing *ringing = arg;
+	uint64_t random = race_stream(123);
+	for (unsigned i = 0; i < ringing->rounds; i++) {
+		race_meet(&ringing->gate);
+		for (uint64_t rings = 1 + race_below(&random, 8); rings > 0; rings--) {
+			pw_shard_wake(pw_fleet_nth(0));
+			race_jitter(&random);
+		}
+		race_meet(&ringing->gate);
+	}
+	return NULL;
+}
+
+/* Law: a shard that was woken for nothing sleeps again. (io_uring: the kernel's flag that says that there is work
+ * may come after the work; a shard that trusts it enters the kernel for ever.) Method: several threads ring its
+ * bell at any moment, asleep or not; after each burst it must park again. */
+static void
+shard_rung_at_any_moment_sleeps_again(void **unused)
+{
+	struct pw_shard *shard = pw_fleet_nth(0);
+	struct ringing ringing = { .rounds = race_scaled(10000, 300) };
+	pthread_t thread[RINGERS];
+
+	(void) unused;
+	assert_int_equal(pthread_barrier_init(&ringing.gate, NULL, RINGERS + 1), 0);
+	for (unsigned i = 0; i < RINGERS; i++) {
+		thread[i] = race_thread(ring_now_and_then, &ringing);
+	}
+	for (unsigned i = 0; i < ringing.rounds; i++) {
+		race_meet(&ringing.gate);
+		race_meet(&ringing.gate);
+		while ((race_get(&shard->inbox.parked) & 1) == 0) {
+			(void) sched_yield();
+		}
+	}
+	for (unsigned i = 0; i < RINGERS; i++) {
+		race_join(thread[i]);
+	}
+	assert_true(race_stats(0).parks > 0);
+	race_flush(0);
+	(void) pthread_barrier_destroy(&ringing.gate);
+}
+
 /* ---- starvation */
 
 struct spinner {
@@ -333,6 +388,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(no_lost_wake_beside_the_spin, start_engine, end_engine),
 		cmocka_unit_test_setup_teardown(no_lost_wake_of_a_lent_shard, start_engine_with_a_lent_shard,
 		    end_engine),
+		cmocka_unit_test_setup_teardown(shard_rung_at_any_moment_sleeps_again, start_engine, end_engine),
 		cmocka_unit_test_setup_teardown(zero_delay_rearmed_in_its_callback_does_not_starve, start_engine,
 		    end_engine),
 	};
