@@ -390,10 +390,10 @@ has_unsubmitted(const struct uring_state *state)
 	    !pw_io_queue_empty(&state->cancels);
 }
 
-/* The kernel queues work first and sets IORING_SQ_TASKRUN after it. If that work is run in between, the flag that then
+/* The kernel queues work first and sets IORING_SQ_TASKRUN after it. If we run that work in between, the flag that then
  * comes stands for nothing, and the kernel clears it only when it next runs some (seen on Linux 6.18): a shard that
- * trusts it never sleeps again, nor ends. So it is taken down before each entering: what was queued until then is run
- * by this one, what is queued later sets it again. At most one entering is in vain. */
+ * trusts it would never sleep again, nor end. So we take it down ourselves before we enter: what was queued until then
+ * is run by this enter, and what is queued later sets it again. At most one enter is in vain. */
 static void
 forget_work_flag(struct uring_state *state)
 {
