@@ -1046,8 +1046,8 @@ pw_ledger_cancel_returned(struct pw_ledger *ledger, struct pw_ledger_tally *tall
 
 /* ---- the balance ---- */
 
-void
-pw_ledger_overdue(struct pw_ledger *ledger, uint32_t index, uint64_t now_ns, uint64_t limit_ns)
+bool
+pw_ledger_is_overdue(struct pw_ledger *ledger, uint32_t index, uint64_t now_ns, uint64_t limit_ns)
 {
 	struct pw_ledger_entry *entry = &ledger->entries[index];
 	uint64_t op = atomic_load(&entry->op);
@@ -1060,24 +1060,36 @@ pw_ledger_overdue(struct pw_ledger *ledger, uint32_t index, uint64_t now_ns, uin
 		uint64_t wake_ns = atomic_load(&entry->wake_ns);
 		due_ns = deadline_ns < wake_ns ? deadline_ns : wake_ns;
 	}
-	if (due_ns < now_ns && now_ns - due_ns > limit_ns && atomic_load(&entry->op) == op) {
-		violation(ledger, index, pw_ledger_operation_of(op), "its completion never came",
-		    "phase %u, due %" PRIu64 " ms ago", (unsigned) pw_ledger_phase_of(op),
-		    (now_ns - due_ns) / 1000000);
-	}
+	return due_ns < now_ns && now_ns - due_ns > limit_ns && atomic_load(&entry->op) == op;
 }
 
 void
-pw_ledger_unanswered(struct pw_ledger *ledger, uint32_t index)
+pw_ledger_overdue(struct pw_ledger *ledger, uint32_t index, uint64_t now_ns, uint64_t limit_ns)
+{
+	if (pw_ledger_is_overdue(ledger, index, now_ns, limit_ns)) {
+		uint64_t op = atomic_load(&ledger->entries[index].op);
+		violation(ledger, index, pw_ledger_operation_of(op), "its completion never came",
+		    "phase %u, due for more than %" PRIu64 " ms", (unsigned) pw_ledger_phase_of(op), limit_ns / 1000000);
+	}
+}
+
+bool
+pw_ledger_is_unanswered(struct pw_ledger *ledger, uint32_t index)
 {
 	struct pw_ledger_entry *entry = &ledger->entries[index];
 	uint64_t op = atomic_load(&entry->op);
 	bool cancelable = (atomic_load(&entry->spec) & SPEC_CANCELABLE) != 0;
 
-	if (pw_ledger_phase_of(op) == PW_LEDGER_LIVE && cancelable &&
-	    atomic_load(&entry->aborted_op) == pw_ledger_operation_of(op) && atomic_load(&entry->op) == op) {
-		violation(ledger, index, pw_ledger_operation_of(op), "an abort was lost",
-		    "its cancel function has not been called");
+	return pw_ledger_phase_of(op) == PW_LEDGER_LIVE && cancelable &&
+	    atomic_load(&entry->aborted_op) == pw_ledger_operation_of(op) && atomic_load(&entry->op) == op;
+}
+
+void
+pw_ledger_unanswered(struct pw_ledger *ledger, uint32_t index)
+{
+	if (pw_ledger_is_unanswered(ledger, index)) {
+		violation(ledger, index, pw_ledger_operation_of(atomic_load(&ledger->entries[index].op)),
+		    "an abort was lost", "its cancel function has not been called");
 	}
 }
 

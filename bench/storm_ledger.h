@@ -283,9 +283,12 @@ void pw_ledger_cancel_returned(struct pw_ledger *ledger, struct pw_ledger_tally 
 /* Something else that cannot be, seen by the caller. */
 void pw_ledger_report(struct pw_ledger *ledger, uint32_t index, const char *what, const char *detail);
 /* An operation that was finished, or whose deadline passed, more than limit_ns ago and never completed. */
+/* An operation should have completed more than limit_ns ago. */
+bool pw_ledger_is_overdue(struct pw_ledger *ledger, uint32_t index, uint64_t now_ns, uint64_t limit_ns);
 void pw_ledger_overdue(struct pw_ledger *ledger, uint32_t index, uint64_t now_ns, uint64_t limit_ns);
 
 /* An abort that returned before has not been answered. Only when every shard has handled all mail sent before. */
+bool pw_ledger_is_unanswered(struct pw_ledger *ledger, uint32_t index);
 void pw_ledger_unanswered(struct pw_ledger *ledger, uint32_t index);
 
 /* All threads have left: every entry is idle, every start has its one end, every message is accounted for. */

@@ -167,6 +167,7 @@ aborts_at_home(const nng_aio *aio, uint64_t word)
 static void
 mark(nng_aio *aio, uint64_t bits, int reason)
 {
+	__builtin_prefetch(&aio->timer, 1); /* the line of the nodes: an abort comes to a cold aio */
 	uint64_t word = pw_load_acquire_64(&aio->word);
 	uint64_t after;
 	do {

@@ -44,6 +44,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #ifdef PINWHEEL_ALLOCATOR_JEMALLOC
 #include <jemalloc/jemalloc.h>
@@ -157,6 +158,9 @@ grow(struct pw_arena *arena)
 		pw_memory_free(base, (size_t) count * PW_SLAB_SIZE);
 		pw_memory_free(records, records_size);
 		return false;
+	}
+	if (count == PW_SLABS_PER_CHUNK) { /* fewer TLB misses with millions of slots; refused: small pages, no matter */
+		(void) madvise(base, (size_t) count * PW_SLAB_SIZE, MADV_HUGEPAGE);
 	}
 	/* The lowest address ends on top of the list: pages are touched in order. */
 	for (uint32_t i = count; i-- > 0;) {
@@ -335,6 +339,7 @@ pw_arena_check(struct pw_arena *arena)
  * common case carries no header (which would push a 2 MiB chunk into the next size class).
  */
 #define BLOCK_ALIGN 128u
+#define HUGE_PAGE ((size_t) 2 << 20) /* a whole chunk: PW_SLABS_PER_CHUNK slabs */
 
 /* Stands right before a block of the application's allocator. */
 struct foreign {
@@ -373,8 +378,9 @@ static void *
 builtin_alloc(unsigned memory_arena, size_t size)
 {
 #ifdef PINWHEEL_ALLOCATOR_JEMALLOC
+	size_t align = size % HUGE_PAGE == 0 ? HUGE_PAGE : BLOCK_ALIGN;
 	return mallocx(size,
-	    (int) (MALLOCX_ARENA(memory_arena) | MALLOCX_TCACHE_NONE | MALLOCX_ALIGN(BLOCK_ALIGN) | MALLOCX_ZERO));
+	    (int) (MALLOCX_ARENA(memory_arena) | MALLOCX_TCACHE_NONE | MALLOCX_ALIGN(align) | MALLOCX_ZERO));
 #else
 	(void) memory_arena;
 	size = (size + BLOCK_ALIGN - 1) & ~(size_t) (BLOCK_ALIGN - 1);

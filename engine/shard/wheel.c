@@ -391,6 +391,7 @@ static inline void
 prefetch(uint32_t link)
 {
 	if ((link & PW_WHEEL_HEAD) == 0) {
+		__builtin_prefetch(pw_slot_address(link), 1); /* what its owner looks at first */
 		__builtin_prefetch(pw_slot_timer(link), 1);
 	}
 }

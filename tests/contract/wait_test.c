@@ -470,23 +470,30 @@ look_for_a_while(nng_aio *aio)
 	(void) pinwheel_aio_wait_until(aio, pinwheel_clock_ns() + 5 * MS);
 }
 
-/* "one line naming both after 1 s": not before. Method: a callback waits 5 ms for another shard's handle and gives
- * up. */
+/* "one line naming both after 1 s": not before. Method: a callback waits 5 ms for another shard's handle and gives up; if
+ * the machine makes that a second, the line may come, and it is tried again. */
 static void
 wait_that_gives_up_within_a_second_is_not_named(void **unused)
 {
 	struct provider p = PROVIDER;
 	nng_aio *other;
+	uint64_t took_ns;
+	unsigned more;
 
 	(void) unused;
-	unsigned before = lines.lines;
 	assert_int_equal(pinwheel_aio_alloc_on(&other, 1, NULL, NULL), NNG_OK);
 	assert_true(provider_start(&p, other));
 	struct inside in = { .aio = other, .call = look_for_a_while };
-	shard_run(0, inside_call, &in);
-	assert_int_equal(lines.lines, before);
+	do {
+		unsigned before = lines.lines;
+		uint64_t began_ns = pinwheel_clock_ns();
+		shard_run(0, inside_call, &in);
+		took_ns = pinwheel_clock_ns() - began_ns;
+		more = lines.lines - before;
+	} while (took_ns >= 1000 * MS);
 	nng_aio_finish(other, NNG_OK);
 	nng_aio_free(other);
+	assert_int_equal(more, 0);
 }
 
 static void
