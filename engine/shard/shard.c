@@ -315,7 +315,13 @@ void
 pw_shard_end(struct pw_shard *shard)
 {
 	shard->ops->on_stop(shard);
-	while (pw_shard_turn(shard) != 0 || shard->poller.in_flight != 0 || has_work(shard)) {
+	for (;;) {
+		if (pw_shard_turn(shard) != 0) {
+			continue; /* it may have been the last work: nothing would end a sleep */
+		}
+		if (shard->poller.in_flight == 0 && !has_work(shard)) {
+			break;
+		}
 		pw_shard_idle(shard, PW_NEVER_NS);
 	}
 	pw_shard_leave(shard);
