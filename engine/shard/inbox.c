@@ -166,7 +166,7 @@ drain_ring(struct pw_inbox *inbox, unsigned budget, pw_inbox_take take, void *co
 		head++;
 	}
 	pw_store_release_64(&inbox->head, head); /* P8 release: after every EMPTY */
-	inbox->scan = at;
+	inbox->scan = at != tail ? at : head; /* at the end: start over, however many come meanwhile */
 	return taken;
 }
 

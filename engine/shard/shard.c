@@ -185,7 +185,8 @@ pw_shard_turn(struct pw_shard *shard)
 	pw_count_add(&shard->counters.mails, mails);
 
 	unsigned done = mails;
-	if (pw_load_acquire_32(&shard->phase) >= PW_PHASE_DRAIN && shard->wheel.count != 0) { /* P12 */
+	shard->phase_seen = pw_load_acquire_32(&shard->phase); /* P12 */
+	if (shard->phase_seen >= PW_PHASE_DRAIN && shard->wheel.count != 0) {
 		pw_wheel_flush(&shard->wheel);
 	}
 	done += pw_wheel_advance(&shard->wheel, began_ns >> shard->tick_shift, budget, take_expired, shard);
@@ -204,9 +205,15 @@ pw_shard_turn(struct pw_shard *shard)
 
 /* ---- idle */
 
+/* A change of phase is work until a turn has seen it: the bell that told of it may have been silenced by a look at the
+ * poller in between. */
 static bool
 has_work(const struct pw_shard *shard)
 {
+	uint32_t phase = pw_load_acquire_32(&shard->phase); /* P12 */
+	if (phase != shard->phase_seen || (phase >= PW_PHASE_DRAIN && shard->wheel.count != 0)) {
+		return true;
+	}
 	return shard->ready_head != 0 || pw_wheel_pending(&shard->wheel) || pw_poller_pending(&shard->poller);
 }
 

@@ -125,7 +125,8 @@ struct pw_shard {
 	struct pw_shard_settings settings;
 	pthread_t thread;
 	bool has_thread;
-	pw_a32 phase;    /* P12: enum pw_phase; the fleet stores, then wakes */
+	pw_a32 phase;        /* P12: enum pw_phase; the fleet stores, then wakes */
+	uint32_t phase_seen; /* home's own: by the last turn */
 	pw_a64 up;       /* P12: enum pw_up; the starter and nng_fini sleep on it */
 	int start_error; /* a negative errno value, when up is PW_UP_FAILED */
 	pw_a32 pinned_cpu; /* CPU + 1; 0: runs unpinned */
