@@ -130,8 +130,8 @@ void pw_aio_set_output(nng_aio *aio, unsigned index, void *value);
  * provider that completes synchronously (refused first when the handle is stopped). */
 void pw_aio_fail(nng_aio *aio, nng_err error);
 
-/* An aio of the engine itself (resolver timers, accept pauses): homed on `shard`, never moves, not shown in the dump.
- * As nng_aio_alloc otherwise. */
+/* An aio of the engine itself (resolver timers, accept pauses): homed on `shard`, never moves. As
+ * nng_aio_alloc otherwise. */
 nng_err pw_aio_alloc_internal(nng_aio **aiop, struct pw_shard *shard, void (*cb)(void *), void *arg);
 
 /* Home thread or not: would blocking on something that shard `home` must do first deadlock, or is it misuse
