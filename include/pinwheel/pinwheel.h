@@ -168,7 +168,8 @@ PINWHEEL_DECL nng_err pinwheel_aio_alloc_on(nng_aio **aiop, int shard, void (*cb
  *             is on that shard; it is a callback in the sense of nng.h (H3, H4).
  * Ownership:  arg is passed on, never looked at.
  * Effect:     calls made by one thread to one shard run in the order made, unless so much is on its way to that shard
- *             (more than 256 entries) that it is not taken in within one turn. Accepted calls run even if nng_fini comes first.
+ *             (more than 256 entries) that it is not taken in within one turn. Accepted calls run even if nng_fini comes
+ *             first.
  * Errors:     NNG_EINVAL (no such shard), NNG_ENOMEM, NNG_ESTOPPED (nng_fini shuts down, or no engine runs). fn is
  *             then not called.
  */
