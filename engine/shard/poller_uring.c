@@ -637,16 +637,38 @@ bring_up(struct pw_poller *poller, const struct io_uring_params *params)
 	return submitted < 0 ? submitted : 0;
 }
 
+#define SETUP_TRIES 50
+#define SETUP_PAUSE_NS (10 * PW_NS_PER_MS)
+
+/* Without CAP_IPC_LOCK a ring counts against RLIMIT_MEMLOCK, and the kernel gives a closed one back some time after the
+ * close (seen on Linux 6.18: 8 MiB are used up by an engine that is started and stopped quickly). So ENOMEM is asked
+ * again for half a second; a limit that is too small for good is still ENOMEM then. */
+static int
+setup(struct io_uring *ring, const struct io_uring_params *wanted, struct io_uring_params *params)
+{
+	int result;
+
+	for (unsigned tries = 0;; tries++) {
+		*params = *wanted;
+		result = io_uring_queue_init_params(SQ_ENTRIES, ring, params);
+		if (result != -ENOMEM || tries == SETUP_TRIES) {
+			return result;
+		}
+		pw_clock_sleep_ns(SETUP_PAUSE_NS);
+	}
+}
+
 int
 pw_poller_open_uring_with(struct pw_poller *poller, int bell_fd, unsigned setup_flags, bool answers_eagain)
 {
-	struct io_uring_params params = { .flags = setup_flags | IORING_SETUP_CQSIZE, .cq_entries = CQ_ENTRIES };
+	const struct io_uring_params wanted = { .flags = setup_flags | IORING_SETUP_CQSIZE, .cq_entries = CQ_ENTRIES };
+	struct io_uring_params params;
 	struct uring_state *state = pw_memory_alloc(0, sizeof(*state));
 
 	if (state == NULL) {
 		return -ENOMEM;
 	}
-	int result = io_uring_queue_init_params(SQ_ENTRIES, &state->ring, &params);
+	int result = setup(&state->ring, &wanted, &params);
 	if (result < 0) {
 		pw_memory_free(state, sizeof(*state));
 		return result;
