@@ -587,6 +587,9 @@ settle(void)
 		}
 		(void) interrupted(10000000);
 	}
+	if (pw_ledger_backlog(&pw_storm.ledger) > 1000) {
+		fprintf(stderr, "the shards have not caught up with the start in %d s; the race begins all the same\n", SETTLE_S);
+	}
 	pass_all_shards();
 	pass_all_shards();
 }
@@ -658,6 +661,10 @@ await_late(void)
 {
 	uint64_t late = late_operations(), least = late;
 
+	if (late != 0) {
+		fprintf(stderr, "%" PRIu64 " operations are due for more than %u s, or aborted and not answered: waiting for them\n",
+		    late, LATE_S);
+	}
 	for (unsigned quiet = 0; late != 0; quiet++) {
 		if (quiet > STALL_S * 10) {
 			look_for_lost();
