@@ -36,6 +36,8 @@ struct bench_ops {
 	const char *name;
 	/* The library's clock is this coarse: its sleep may end so much before a finer clock says so. */
 	uint64_t clock_step_ns;
+	/* The callbacks of handles on BENCH_ONE_LOOP come from one thread: they can count without atomic operations. */
+	bool one_thread;
 
 	/* Starts the library. False: it cannot run here, and has said why on stderr. */
 	bool (*open)(void);

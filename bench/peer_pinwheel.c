@@ -96,6 +96,7 @@ result_pinwheel(void *aio)
 const struct bench_ops bench_pinwheel = {
 	.name = "pinwheel",
 	.clock_step_ns = 0,
+	.one_thread = true,
 	.open = open_pinwheel,
 	.describe = describe_pinwheel,
 	.alloc = alloc_pinwheel,

@@ -201,6 +201,18 @@ bench_crowd_idle(struct bench_crowd *crowd, unsigned seconds)
 
 /* ---- churn */
 
+/* True: it was the last. The window is canceled from a callback too, so one thread is all there is. */
+static bool
+count_down(struct bench_crowd *crowd)
+{
+	if (!crowd->ops->one_thread) {
+		return bench_count_down(&crowd->canceled);
+	}
+	uint64_t left = pw_load_relaxed_64(&crowd->canceled) - 1; /* relaxed: our own */
+	pw_store_relaxed_64(&crowd->canceled, left);
+	return left == 0;
+}
+
 static void
 cancel_window(void *arg)
 {
@@ -219,7 +231,7 @@ cancel_window(void *arg)
 		for (unsigned i = 0; i < window; i++) {
 			crowd->ops->cancel(crowd->victim[(from + i) % crowd->count]);
 		}
-		if (!bench_count_down(&crowd->canceled)) {
+		if (!count_down(crowd)) {
 			return; /* the last callback goes on */
 		}
 	}
@@ -230,7 +242,7 @@ on_churned(struct bench_crowd *crowd, struct crowd_item *item)
 {
 	called(item, BENCH_CANCELED);
 	sleep_long(crowd, item);
-	if (bench_count_down(&crowd->canceled)) {
+	if (count_down(crowd)) {
 		cancel_window(crowd);
 	}
 }

@@ -152,9 +152,10 @@ pinwheel_aio_home(const nng_aio *aio)
 
 /* ---- abort */
 
-/* The abort of an operation on its own home's thread needs no request entry: the cancel item can be listed at once.
- * `home` is read after the word was seen DEFERRED: if it is this shard, only this thread can deliver the operation, so
- * the aio cannot move before the CAS. Without a cancel function, or with the node in use, it goes the common way. */
+/* The abort of an operation on its own home's thread needs no request entry: the cancel item can be listed at once
+ * (home.c, I3). `home` is read after the word was seen DEFERRED: if it is this shard, only this thread can deliver the
+ * operation, so the aio cannot move before the CAS. Without a cancel function, or with the node in use, it goes the
+ * common way. */
 static bool
 aborts_at_home(const nng_aio *aio, uint64_t word)
 {
@@ -167,26 +168,25 @@ aborts_at_home(const nng_aio *aio, uint64_t word)
 static void
 mark(nng_aio *aio, uint64_t bits, int reason)
 {
-	__builtin_prefetch(&aio->timer, 1); /* the line of the nodes: an abort comes to a cold aio */
 	uint64_t word = pw_load_acquire_64(&aio->word);
 	uint64_t after;
+	bool at_home;
 	do {
 		after = word | bits;
+		at_home = false;
 		if (pw_word_abortable(word)) {
 			after = pw_word_aborted(after, reason); /* the first reason wins (R5) */
-			if (aborts_at_home(aio, word)) {
-				after = pw_word_with_state(after, PW_CANCELING);
+			at_home = aborts_at_home(aio, word);
+			if (at_home) {
+				after = pw_word_with_state(after, PW_CANCELING) & ~PW_QUEUED;
 			}
 		} else if (after == word) {
 			return;
 		}
 	} while (!pw_cas_acq_rel_64(&aio->word, &word, after)); /* P3 */
-	if ((after & ~word & PW_QUEUED) == 0) {
-		return;
-	}
-	if (pw_word_state(after) == PW_CANCELING) {
+	if (at_home) {
 		pw_shard_ready(pw_shard_self(), pw_mail_of(&aio->request_node, PW_KIND_REQUEST));
-	} else {
+	} else if ((after & ~word & PW_QUEUED) != 0) {
 		pw_aio_post_request(aio);
 	}
 }
@@ -200,6 +200,8 @@ pw_aio_mark_stopped(nng_aio *aio)
 void
 nng_aio_abort(nng_aio *aio, nng_err reason)
 {
+	__builtin_prefetch(aio, 1); /* an abort comes to a cold aio: the word, to be changed, */
+	__builtin_prefetch((char *) aio + offsetof(nng_aio, timer), 1); /* and the line of the nodes */
 	if (aio != NULL && pw_aio_usable(aio, "nng_aio_abort")) {
 		mark(aio, 0, reason);
 	}
@@ -222,17 +224,17 @@ would_deadlock(const nng_aio *aio, const char *function, uint64_t word)
 		return false;
 	}
 	char why[256], text[128];
-	const nng_aio *caller = self->running;
+	const nng_aio *caller = pw_aio_running(self);
 	if (caller != NULL) {
 		(void) snprintf(why, sizeof why,
 		    "waiting in the callback of %p (state %s) for a busy handle of the same shard is a deadlock; "
 		    "use pinwheel_aio_close or nng_aio_reap", (const void *) caller,
-		    pw_word_text(pw_load_acquire_64(&caller->word), text, sizeof text));
+		    pw_word_text(pw_aio_shown(caller, pw_load_acquire_64(&caller->word)), text, sizeof text));
 	} else {
 		(void) snprintf(why, sizeof why,
 		    "waiting in a cancel function for a busy handle of the same shard is a deadlock");
 	}
-	pw_misuse(function, aio, word, why);
+	pw_misuse(function, aio, pw_aio_shown(aio, word), why);
 	return true;
 }
 
@@ -261,8 +263,8 @@ block(nng_aio *aio, const char *function, uint64_t word, uint64_t deadline_ns, u
 		char text[128];
 		*report_ns = PW_NEVER_NS;
 		pw_log("pinwheel: %s: shard %u has waited 1 s in a callback of %p for %p (%s)", function,
-		    pw_fleet_index(self->settings.id), self->running, (void *) aio,
-		    pw_word_text(pw_load_acquire_64(&aio->word), text, sizeof text));
+		    pw_fleet_index(self->settings.id), (void *) pw_aio_running(self), (void *) aio,
+		    pw_word_text(pw_aio_shown(aio, pw_load_acquire_64(&aio->word)), text, sizeof text));
 	}
 }
 
@@ -315,7 +317,7 @@ static bool
 in_own_callback(const nng_aio *aio)
 {
 	const struct pw_shard *self = pw_shard_self();
-	return self != NULL && self->running == aio;
+	return self != NULL && pw_aio_running(self) == aio;
 }
 
 void
@@ -367,7 +369,7 @@ reap(nng_aio *aio, const char *function)
 	uint64_t after;
 	do {
 		if ((word & PW_FREEING) != 0) {
-			pw_misuse(function, aio, word, "it is being freed or reaped already");
+			pw_misuse(function, aio, pw_aio_shown(aio, word), "it is being freed or reaped already");
 			return;
 		}
 		after = word | PW_FREEING | PW_STOPPED | PW_DESTROY;
@@ -411,7 +413,7 @@ claim_for_free(nng_aio *aio)
 	uint64_t after;
 	do {
 		if ((word & PW_FREEING) != 0) {
-			pw_misuse("nng_aio_free", aio, word, "it is being freed or reaped already");
+			pw_misuse("nng_aio_free", aio, pw_aio_shown(aio, word), "it is being freed or reaped already");
 			return false;
 		}
 		after = word | PW_FREEING | PW_STOPPED;

@@ -111,6 +111,23 @@ pw_aio_of_slot(uint32_t slot)
 	return pw_slot_address(slot);
 }
 
+/* What a shard says of the callback on its stack (`running`): the handle, and the lap of the DONE it was called for. */
+static inline uint64_t
+pw_aio_lap(const nng_aio *aio, uint64_t word)
+{
+	return (uint64_t) (uintptr_t) aio | ((word & PW_LAP) != 0);
+}
+
+/* The shard's own thread: the handle whose callback is on the stack, NULL: none. */
+static inline nng_aio *
+pw_aio_running(const struct pw_shard *self)
+{
+	return (nng_aio *) (uintptr_t) (pw_load_relaxed_64(&self->running) & ~UINT64_C(1)); /* relaxed: our own */
+}
+
+/* Any thread: may an operation begin on this handle now? */
+bool pw_aio_startable(const nng_aio *aio);
+
 /* Starts the engine if it does not run, with the default configuration and the environment. 0, or what
  * nng_aio_alloc may return for it. Outside threads wait while another starts or stops it. */
 nng_err pw_engine_ensure(void);

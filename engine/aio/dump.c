@@ -11,7 +11,7 @@
 #include <dlfcn.h>
 #include <string.h>
 
-#include "engine/aio/aio.h"
+#include "engine/aio/home.h"
 #include "engine/base/clock.h"
 #include "engine/base/misuse.h"
 #include "engine/shard/fleet.h"
@@ -69,7 +69,7 @@ visit(void *context, void *slot, uint32_t slot_number)
 	struct pinwheel_outstanding one = {
 		.aio = aio,
 		.home = (int) pw_fleet_index(home),
-		.state = pw_word_text(again, state, sizeof state),
+		.state = pw_word_text(pw_aio_shown(aio, again), state, sizeof state),
 		.age_ms = (uint32_t) (walk->now_ns / PW_NS_PER_MS) - age_ms,
 		.deadline_in_ns = now == PW_DEFERRED && deadline_ns != PW_NEVER_NS
 		    ? (int64_t) (deadline_ns - walk->now_ns) : INT64_MAX,

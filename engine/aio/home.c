@@ -14,13 +14,14 @@
  *   I2  A cancel item is on the ready queue before its operation's completion can be (the queue is FIFO, and the
  *       completion is listed when it is drained): a callback never starts while its operation's cancel function
  *       runs, and a cancel item whose word is DONE already skips the function.
- *   I3  QUEUED stays set until home clears it by RMW: when it processes a request that needs no cancel item, or just
- *       before the cancel function of one that does. Until then the request node is home's and the slot is not
- *       released.
+ *   I3  QUEUED stays set until home clears it by RMW when it processes the request. Until then the request node is
+ *       home's and the slot is not released. A cancel item travels on that node with QUEUED clear: nothing posts the
+ *       node in CANCELING, and what follows, DONE, is delivered behind the item (I2).
  *   I4  TIMER is set and cleared here and in a start on this thread only. It is set exactly while the timer is linked,
  *       but for the moment between the wheel's unlinking and the CAS that says so.
- *   I5  After the RMW that clears RUNNING the aio is touched again only if that RMW saw DESTROY with no other hold,
- *       in which case nobody else will.
+ *   I5  After the callback the word alone is looked at. If the handle was left for an operation that home will deliver,
+ *       it is not released before that, and nothing is written; else one RMW makes it not busy, and after it the aio
+ *       is touched again only if that RMW saw DESTROY with no other hold, in which case nobody else will.
  *
  * The visit table (a timer came out of the wheel):
  *   DEFERRED, due               -> CANCELING with the operation's expiry reason, TIMER cleared; a cancel item on the
@@ -33,6 +34,7 @@
 #include "engine/aio/home.h"
 
 #include "engine/base/clock.h"
+#include "engine/base/compiler.h"
 #include "engine/base/misuse.h"
 #include "engine/shard/fleet.h"
 #include "engine/shard/park.h"
@@ -44,6 +46,7 @@ pw_aio_post_done(nng_aio *aio, unsigned home)
 {
 	struct pw_shard *self = pw_shard_self();
 	pw_mail mail = pw_mail_of(&aio->done_node, PW_KIND_DONE);
+	__builtin_prefetch(aio->cb_arg, 1); /* what the callback looks at first; it is cold when many are outstanding */
 	if (self != NULL && self->settings.id == home) {
 		pw_count_add(&self->counters.finished_home, 1);
 		pw_shard_ready(self, mail);
@@ -59,18 +62,12 @@ pw_aio_post_request(nng_aio *aio)
 	pw_shard_post(pw_fleet_shard(pw_aio_home(aio)), pw_mail_of(&aio->request_node, PW_KIND_REQUEST));
 }
 
-bool
-pw_aio_usable(const nng_aio *aio, const char *function)
+PW_COLD bool
+pw_aio_unusable(const nng_aio *aio, const char *function)
 {
-	if (aio == NULL) {
-		pw_misuse(function, NULL, 0, "the handle is NULL");
-		return false;
-	}
-	if (pw_fleet_is_foreign(pw_aio_home(aio))) {
-		pw_misuse(function, aio, 0, "the handle belongs to the parent of this forked process");
-		return false;
-	}
-	return true;
+	pw_misuse(function, aio, 0,
+	    aio == NULL ? "the handle is NULL" : "the handle belongs to the parent of this forked process");
+	return false;
 }
 
 /* ---- timers */
@@ -134,14 +131,11 @@ on_request_mail(struct pw_shard *shard, struct pw_node *node)
 	for (;;) {
 		bool deferred = pw_word_state(word) == PW_DEFERRED;
 		if (deferred && (word & PW_ABORT) != 0) {
-			bool call = pw_aio_fn(aio) != NULL;
-			uint64_t after = pw_word_with_state(word, PW_CANCELING) & ~PW_ARM;
-			if (!call) {
-				after &= ~PW_QUEUED; /* nothing to call: only the provider's finish ends it */
-			}
+			bool call = pw_aio_fn(aio) != NULL; /* nothing to call: only the provider's finish ends it */
+			uint64_t after = pw_word_with_state(word, PW_CANCELING) & ~(PW_ARM | PW_QUEUED);
 			if (pw_cas_acq_rel_64(&aio->word, &word, after)) { /* P4 */
 				if (call) {
-					pw_shard_ready(shard, pw_mail_of(node, PW_KIND_REQUEST)); /* I3: QUEUED stays set */
+					pw_shard_ready(shard, pw_mail_of(node, PW_KIND_REQUEST)); /* I3 */
 				}
 				return;
 			}
@@ -235,7 +229,7 @@ static void
 on_cancel_ready(struct pw_shard *shard, struct pw_node *node)
 {
 	nng_aio *aio = PW_CONTAINER_OF(node, nng_aio, request_node);
-	uint64_t word = pw_fetch_and_acq_rel_64(&aio->word, ~PW_QUEUED); /* P4: the node is free again */
+	uint64_t word = pw_load_acquire_64(&aio->word); /* I3 */
 	if (pw_word_state(word) == PW_CANCELING) {
 		pw_count_add(&shard->counters.cancels, 1);
 	}
@@ -251,39 +245,52 @@ on_expired_ready(struct pw_shard *shard, struct pw_node *node)
 }
 
 static void
-call_back(struct pw_shard *shard, nng_aio *aio, int result)
+call_back(struct pw_shard *shard, nng_aio *aio, uint64_t word)
 {
 	void (*cb)(void *) = aio->cb;
-	shard->running = aio;
-	shard->running_result = result;
+	pw_store_release_64(&shard->running, pw_aio_lap(aio, word)); /* P16 */
+	shard->running_result = pw_word_reason(word);
 	shard->in_user_code = true;
 	cb(aio->cb_arg);
 	shard->in_user_code = false;
-	shard->running = NULL;
 	pw_count_add(&shard->counters.callbacks, 1);
 	pw_shard_call_ended(shard, (void *) (uintptr_t) cb);
+}
+
+/* The delivery of `delivered` is over: what makes the word not busy, unless another operation that home will deliver is
+ * under way already. False: it is. *word and *after: the change. */
+static bool
+end_delivery(nng_aio *aio, uint64_t delivered, uint64_t *word, uint64_t *after)
+{
+	*word = pw_load_acquire_64(&aio->word);
+	do {
+		if (!pw_word_was_left(*word, delivered)) {
+			*after = pw_word_with_state(*word, PW_IDLE) & ~PW_RUNNING;
+		} else if (pw_word_state(*word) <= PW_BUSY) {
+			*after = *word & ~PW_RUNNING;
+		} else {
+			return false; /* I5 */
+		}
+		*after = pw_word_quiet(*after);
+	} while (!pw_cas_acq_rel_64(&aio->word, word, *after)); /* P5 */
+	return true;
 }
 
 static void
 on_done_ready(struct pw_shard *shard, struct pw_node *node)
 {
 	nng_aio *aio = PW_CONTAINER_OF(node, nng_aio, done_node);
-	uint64_t word = pw_load_acquire_64(&aio->word); /* P2 */
-	uint64_t after;
+	uint64_t delivered = pw_load_acquire_64(&aio->word); /* P2 */
+	uint64_t word, after;
 
 	pw_count_add(&shard->counters.delivered, 1);
 	if (aio->cb != NULL) {
-		while (!pw_cas_acq_rel_64(&aio->word, &word, pw_word_with_state(word, PW_IDLE) | PW_RUNNING)) { /* P2 */
-		}
-		call_back(shard, aio, pw_word_reason(word));
-		word = pw_load_acquire_64(&aio->word);
-		do {
-			after = pw_word_quiet(word & ~PW_RUNNING);
-		} while (!pw_cas_acq_rel_64(&aio->word, &word, after)); /* P5 */
-	} else {
-		do {
-			after = pw_word_quiet(pw_word_with_state(word, PW_IDLE));
-		} while (!pw_cas_acq_rel_64(&aio->word, &word, after)); /* P2, P5 */
+		call_back(shard, aio, delivered);
+	}
+	bool over = end_delivery(aio, delivered, &word, &after);
+	pw_store_release_64(&shard->running, 0); /* P16: after the word */
+	if (!over) {
+		return;
 	}
 	if (pw_word_releasable(after)) {
 		release_home(shard, aio, after); /* I5 */

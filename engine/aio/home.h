@@ -6,6 +6,7 @@
 #define PINWHEEL_AIO_HOME_H
 
 #include "engine/aio/aio.h"
+#include "engine/shard/fleet.h"
 
 /* The home shard's number; racy while the aio is idle (it may be moving), stable while an operation is under way. */
 static inline unsigned
@@ -14,8 +15,33 @@ pw_aio_home(const nng_aio *aio)
 	return pw_load_relaxed_16(&aio->home) & PW_HOME_MASK;
 }
 
+/* The callback that the DONE of `word` stands for is on the home shard's stack. Any thread. False from another thread
+ * may mean that it has just returned: then the word has changed (P16). */
+static inline bool
+pw_aio_in_callback(const nng_aio *aio, uint64_t word)
+{
+	return pw_word_state(word) == PW_DONE && /* and so the home is stable */
+	    pw_load_acquire_64(&pw_fleet_shard(pw_aio_home(aio))->running) == pw_aio_lap(aio, word); /* P16 */
+}
+
+/* The word as a person should read it: RUNNING says that the callback is on the stack, in every state. */
+static inline uint64_t
+pw_aio_shown(const nng_aio *aio, uint64_t word)
+{
+	const struct pw_shard *home = pw_fleet_shard(pw_aio_home(aio));
+	bool runs = (pw_load_acquire_64(&home->running) & ~UINT64_C(1)) == (uint64_t) (uintptr_t) aio;
+	return runs ? word | PW_RUNNING : word & ~PW_RUNNING;
+}
+
+/* Says why the handle cannot be used, as misuse. Returns false. */
+bool pw_aio_unusable(const nng_aio *aio, const char *function);
+
 /* The public function `function` may use this handle: not NULL, not a parent's in a forked child. Else misuse. */
-bool pw_aio_usable(const nng_aio *aio, const char *function);
+static inline bool
+pw_aio_usable(const nng_aio *aio, const char *function)
+{
+	return (aio != NULL && !pw_fleet_is_foreign(pw_aio_home(aio))) || pw_aio_unusable(aio, function);
+}
 
 /* After the CAS to DONE: posts the completion entry; home's own goes straight to the ready queue. Any thread. The aio
  * is not touched afterwards. */

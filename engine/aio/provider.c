@@ -28,6 +28,7 @@
 #include <pinwheel/pinwheel.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/compiler.h"
 #include "engine/base/misuse.h"
 #include "engine/shard/fleet.h"
 #include "engine/shard/park.h"
@@ -36,9 +37,17 @@
 
 /* ---- deadlines */
 
+/* Now, for an end that is counted from it: never before the clock's time. */
+PW_INLINE uint64_t
+counted_from_ns(void)
+{
+	const struct pw_shard *self = pw_shard_self();
+	return self != NULL ? pw_shard_clock_ns(self) : pw_clock_now_ns();
+}
+
 /* The deadline of the operation that begins now; consumes the expiration. *now_ns: read if needed, else 0.
  * 0: it has passed already. */
-static uint64_t
+PW_INLINE uint64_t
 fix_deadline(nng_aio *aio, uint64_t *now_ns)
 {
 	uint64_t expire_ns = aio->expire_ns;
@@ -59,7 +68,7 @@ fix_deadline(nng_aio *aio, uint64_t *now_ns)
 	if (timeout_ns <= 0) {
 		return 0;
 	}
-	*now_ns = pw_clock_now_ns(); /* read inside the call: a cached time would fire early */
+	*now_ns = counted_from_ns(); /* read inside the call: a cached time would fire early */
 	return *now_ns + (uint64_t) timeout_ns;
 }
 
@@ -93,14 +102,14 @@ needs_arming(const nng_aio *aio, uint64_t word, uint64_t deadline_ns, uint64_t n
 
 /* ---- home */
 
-/* Moves the aio to `target` if nothing holds it: TIMER (linked there), QUEUED (an entry on its way there), RUNNING
- * (that shard has yet to clear it). Stored before the CAS that starts the operation (P1, P3). */
+/* Moves the aio to `target` if nothing holds it: TIMER (linked there), QUEUED (an entry on its way there), DONE or
+ * RUNNING (that shard has its callback on the stack). Stored before the CAS that starts the operation (P1, P3). */
 static void
 move_home(nng_aio *aio, uint64_t word, struct pw_shard *target)
 {
 	uint16_t home = pw_load_relaxed_16(&aio->home);
-	if (target == NULL || (word & (PW_TIMER | PW_QUEUED | PW_RUNNING)) != 0 || (home & PW_HOME_PINNED) != 0 ||
-	    home == target->settings.id) {
+	if (target == NULL || (word & (PW_TIMER | PW_QUEUED | PW_RUNNING)) != 0 || pw_word_state(word) == PW_DONE ||
+	    (home & PW_HOME_PINNED) != 0 || home == target->settings.id) {
 		return;
 	}
 	pw_store_relaxed_16(&aio->home, (uint16_t) target->settings.id);
@@ -132,14 +141,51 @@ nng_aio_skip_callback(nng_aio *aio, bool *skipped)
 	aio->fn_arg = skipped;
 }
 
+/* ---- may it begin? */
+
+/* Is `*word` startable? When it is not, it has not changed either: `running` is cleared after the word (P16). */
+PW_INLINE bool
+startable_word(const nng_aio *aio, uint64_t *word)
+{
+	while (!pw_word_startable(*word, pw_aio_in_callback(aio, *word))) {
+		uint64_t again = pw_load_acquire_64(&aio->word);
+		if (again == *word) {
+			return false;
+		}
+		*word = again;
+	}
+	return true;
+}
+
+bool
+pw_aio_startable(const nng_aio *aio)
+{
+	uint64_t word = pw_load_acquire_64(&aio->word);
+	return startable_word(aio, &word);
+}
+
+PW_COLD static bool
+not_startable(const nng_aio *aio, const char *function, uint64_t word)
+{
+	pw_misuse(function, aio, pw_aio_shown(aio, word), "its operation is not over");
+	return false;
+}
+
+/* The same for a call that needs it: misuse if not. */
+PW_INLINE bool
+expect_startable(const nng_aio *aio, const char *function, uint64_t *word)
+{
+	return startable_word(aio, word) || not_startable(aio, function, *word);
+}
+
 /* ---- refusal */
 
 /* Tries to end a startable word as refused. False: the word changed, look again (`*word` is new). */
-static bool
+PW_COLD static bool
 refuse(nng_aio *aio, uint64_t *word, int reason, bool *skip)
 {
 	struct pw_shard *self = pw_shard_self();
-	bool by_own_callback = self != NULL && self->running == aio && self->running_result == NNG_ESTOPPED;
+	bool by_own_callback = self != NULL && pw_aio_running(self) == aio && self->running_result == NNG_ESTOPPED;
 	bool quiet = (by_own_callback && reason == NNG_ESTOPPED) || !pw_fleet_running();
 	if (skip != NULL && (*word & PW_FREEING) != 0) {
 		*skip = false; /* a reap is pending: the callback is called as usual, whatever an earlier try has said */
@@ -152,10 +198,10 @@ refuse(nng_aio *aio, uint64_t *word, int reason, bool *skip)
 		if (skip != NULL) {
 			*skip = true; /* before the CAS: a waiter that it wakes may end the caller's frame */
 		}
-		return pw_cas_acq_rel_64(&aio->word, word, pw_word_ended(*word, PW_IDLE, reason)); /* P1 */
+		return pw_cas_acq_rel_64(&aio->word, word, pw_word_refused(*word, PW_IDLE, reason)); /* P1 */
 	}
 	unsigned home = pw_aio_home(aio);
-	if (!pw_cas_acq_rel_64(&aio->word, word, pw_word_ended(*word, PW_DONE, reason))) { /* P2 */
+	if (!pw_cas_acq_rel_64(&aio->word, word, pw_word_refused(*word, PW_DONE, reason))) { /* P2 */
 		return false;
 	}
 	if (self != NULL) {
@@ -175,8 +221,7 @@ nng_aio_reset(nng_aio *aio)
 	}
 	uint64_t word = pw_load_acquire_64(&aio->word);
 	do {
-		if (!pw_word_startable(word)) {
-			pw_misuse("nng_aio_reset", aio, word, "its operation is not over");
+		if (!expect_startable(aio, "nng_aio_reset", &word)) {
 			return;
 		}
 		aio->count = 0;
@@ -195,8 +240,7 @@ nng_aio_begin(nng_aio *aio)
 	uint64_t deadline_ns = 0, now_ns = 0;
 
 	for (bool fixed = false;;) {
-		if (!pw_word_startable(word)) {
-			pw_misuse("nng_aio_begin", aio, word, "its operation is not over");
+		if (!expect_startable(aio, "nng_aio_begin", &word)) {
 			return false;
 		}
 		if (!fixed) {
@@ -231,7 +275,7 @@ struct deferral {
 
 /* Tries word -> after (DEFERRED, an abort included) and pays what is then owed: the wheel, or a request entry. False:
  * the word changed, look again. */
-static bool
+PW_INLINE bool
 go_deferred(nng_aio *aio, uint64_t *word, uint64_t after, const struct deferral *d)
 {
 	struct pw_shard *self = pw_shard_self();
@@ -272,16 +316,17 @@ nng_aio_defer(nng_aio *aio, nng_aio_cancelfn fn, void *arg)
 	uint64_t word = pw_load_acquire_64(&aio->word);
 
 	for (bool fixed = false;;) {
-		enum pw_state state = pw_word_state(word);
 		uint64_t after;
-		if (state == PW_DONE) {
+		bool implied = startable_word(aio, &word);
+		enum pw_state state = pw_word_state(word);
+		if (state == PW_DONE && !implied) {
 			return; /* finished, not yet delivered: no effect */
 		}
 		if (state == PW_DEFERRED || state == PW_CANCELING) {
-			pw_misuse("nng_aio_defer", aio, word, "it is deferred already");
+			pw_misuse("nng_aio_defer", aio, pw_aio_shown(aio, word), "it is deferred already");
 			return;
 		}
-		if (state == PW_BUSY) {
+		if (!implied) {
 			d.deadline_ns = pw_load_relaxed_64(&aio->deadline_ns);
 			d.near_ns = near_ns(0);
 			d.op_flags = aio->op_flags & PW_OP_OUTPUTS;
@@ -314,18 +359,13 @@ nng_aio_defer(nng_aio *aio, nng_aio_cancelfn fn, void *arg)
 	}
 }
 
-/* start, for all: `reason` is 0 or why the operation must be refused although the handle is not stopped. */
-static bool
-start(nng_aio *aio, const char *function, struct pw_shard *served, int reason, const struct deferral *d)
+/* start, for all, on a word that was startable: `reason` is 0 or why the operation must be refused although the handle is not stopped. */
+PW_INLINE bool
+start(nng_aio *aio, const char *function, uint64_t word, struct pw_shard *served, int reason,
+    const struct deferral *d)
 {
 	bool *skip = skip_wanted(aio);
-	uint64_t word = pw_load_acquire_64(&aio->word);
-
-	for (;;) {
-		if (!pw_word_startable(word)) {
-			pw_misuse(function, aio, word, "its operation is not over");
-			return false;
-		}
+	do {
 		int refusal = (word & PW_STOPPED) != 0 ? NNG_ESTOPPED : reason; /* in this order */
 		if (refusal != 0) {
 			if (refuse(aio, &word, refusal, skip)) {
@@ -339,34 +379,31 @@ start(nng_aio *aio, const char *function, struct pw_shard *served, int reason, c
 		if (go_deferred(aio, &word, pw_word_begun(word, PW_DEFERRED), d)) {
 			return true;
 		}
-	}
+	} while (expect_startable(aio, function, &word));
+	return false;
 }
 
 /* A start that is misuse must not consume the expiration: looked at before anything is changed. */
-static bool
-startable(nng_aio *aio, const char *function)
+PW_INLINE bool
+startable(const nng_aio *aio, const char *function, uint64_t *word)
 {
 	if (!pw_aio_usable(aio, function)) {
 		return false;
 	}
-	uint64_t word = pw_load_acquire_64(&aio->word);
-	if (!pw_word_startable(word)) {
-		pw_misuse(function, aio, word, "its operation is not over");
-		return false;
-	}
-	return true;
+	*word = pw_load_acquire_64(&aio->word);
+	return expect_startable(aio, function, word);
 }
 
-static bool
+PW_INLINE bool
 start_provider(nng_aio *aio, const char *function, struct pw_shard *served, nng_aio_cancelfn fn, void *arg)
 {
-	if (!startable(aio, function)) {
+	uint64_t word, now_ns;
+	if (!startable(aio, function, &word)) {
 		return false;
 	}
-	uint64_t now_ns;
 	uint64_t deadline_ns = fix_deadline(aio, &now_ns);
 	struct deferral d = { .fn = fn, .arg = arg, .deadline_ns = deadline_ns, .near_ns = near_ns(now_ns) };
-	return start(aio, function, served, deadline_ns == 0 ? NNG_ETIMEDOUT : 0, &d); /* R15 */
+	return start(aio, function, word, served, deadline_ns == 0 ? NNG_ETIMEDOUT : 0, &d); /* R15 */
 }
 
 bool
@@ -404,7 +441,7 @@ pw_aio_finish(nng_aio *aio, nng_err result, size_t count)
 	}
 	uint64_t word = pw_load_acquire_64(&aio->word);
 	if (!pw_word_finishable(word)) {
-		pw_misuse("nng_aio_finish", aio, word, "no operation is under way: a second finish?");
+		pw_misuse("nng_aio_finish", aio, pw_aio_shown(aio, word), "no operation is under way: a second finish?");
 		return false;
 	}
 	bool *skip = skip_consume(aio, word);
@@ -419,7 +456,7 @@ pw_aio_finish(nng_aio *aio, nng_err result, size_t count)
 	unsigned home;
 	do {
 		if (!pw_word_finishable(word)) {
-			pw_misuse("nng_aio_finish", aio, word, "two threads finish it");
+			pw_misuse("nng_aio_finish", aio, pw_aio_shown(aio, word), "two threads finish it");
 			return false;
 		}
 		bool orphan = pw_word_state(word) == PW_OPEN && !pw_fleet_running();
@@ -504,14 +541,14 @@ pw_sleep_cancel(nng_aio *aio, void *arg, nng_err reason)
 static void
 sleep_until(nng_aio *aio, const char *function, bool never, uint64_t duration_ns)
 {
-	if (!startable(aio, function)) {
+	uint64_t word, now_ns;
+	if (!startable(aio, function, &word)) {
 		return;
 	}
 	bool no_timeout = aio->expire_ns == PW_EXPIRE_UNSET && aio->timeout_ns == 0;
-	uint64_t now_ns;
 	uint64_t limit_ns = fix_deadline(aio, &now_ns);
 	if (now_ns == 0) {
-		now_ns = pw_clock_now_ns();
+		now_ns = counted_from_ns();
 	}
 	if (no_timeout) {
 		limit_ns = now_ns; /* a zero timeout is this moment: equal to a zero sleep's end (R16) */
@@ -523,14 +560,14 @@ sleep_until(nng_aio *aio, const char *function, bool never, uint64_t duration_ns
 	if (own_end && duration_ns == 0 && !never) { /* as soon as possible: no tick to wait for, nothing to cancel */
 		d.deadline_ns = PW_NEVER_NS;
 		d.fn = NULL;
-		if (start(aio, function, NULL, 0, &d)) {
+		if (start(aio, function, word, NULL, 0, &d)) {
 			(void) pw_aio_finish(aio, NNG_OK, 0);
 		}
 		return;
 	}
 	d.deadline_ns = own_end ? end_ns : limit_ns;
 	d.arg = own_end ? PW_SLEEP_OWN_END : NULL;
-	(void) start(aio, function, NULL, 0, &d); /* exempt from R15 */
+	(void) start(aio, function, word, NULL, 0, &d); /* exempt from R15 */
 }
 
 void

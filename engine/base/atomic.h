@@ -23,7 +23,8 @@
  *         over: `home`.                                      Loss: the request goes to a shard that left.
  *   P4  drain RMW clearing QUEUED/ARM (acq_rel)              ->  the next request's CAS, free, the next home
  *         over: home's reads of the request node.            Loss: a node is linked twice.
- *   P5  clear-RUNNING RMW (acq_rel)                          ->  wait, busy, result, free (acquire)
+ *   P5  the RMW that ends busy (acq_rel): the callback's end, ->  wait, busy, result, free (acquire)
+ *       skip_callback's finish
  *         over: the callback's effects, home's last touch.   Loss: use after free; a wait that returns early.
  *   P6  expiry's clear of TIMER (acq_rel)                    ->  a racing start (P1)
  *         over: the linked tick.                             Loss: a deadline is compared with a torn tick.
@@ -45,6 +46,8 @@
  *         over: marks of cancelled operations, close wishes.
  *   P15 slab listed (exchange acq_rel); push (CAS release)   ->  pop all (exchange acquire); unlist (exchange acq_rel)
  *         over: the free bits of releases that found the slab listed, room_next.  Loss: slots are never found again.
+ *   P16 the callback's end (P5), then `running` cleared (release)  ->  a start in DONE: running (acquire), then the word
+ *         over: the end of the callback.                     Loss: a legal restart is taken for misuse.
  *
  * Relaxed is used for: statistics (a reader may be late), the racy read of `home` in a check whose answer is
  * confirmed by the word, hints. Each such site says so.

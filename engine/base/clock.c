@@ -5,6 +5,8 @@
 #include "engine/base/clock.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static uint64_t
@@ -26,6 +28,19 @@ uint64_t
 pw_clock_coarse_ns(void)
 {
 	return read_ns(CLOCK_MONOTONIC_COARSE);
+}
+
+bool
+pw_clock_is_cycles(void)
+{
+	char name[32] = "";
+	FILE *file = fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re");
+	if (file == NULL) {
+		return false;
+	}
+	bool read = fgets(name, sizeof name, file) != NULL;
+	(void) fclose(file);
+	return read && (strcmp(name, "tsc\n") == 0 || strcmp(name, "arch_sys_counter\n") == 0);
 }
 
 /* An absolute target, so that a signal does not lengthen the wait. */

@@ -8,6 +8,7 @@
 #ifndef PINWHEEL_BASE_CLOCK_H
 #define PINWHEEL_BASE_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define PW_NS_PER_US UINT64_C(1000)
@@ -19,6 +20,9 @@
 uint64_t pw_clock_now_ns(void);
 /* A cheap time for age stamps: up to one kernel tick (10 ms) old. */
 uint64_t pw_clock_coarse_ns(void);
+/* The kernel itself makes this clock from the processor's counter (cycles.h), and so trusts it on every CPU. Opens a
+ * file: not for hot paths. */
+bool pw_clock_is_cycles(void);
 /* Waits in the calling thread. */
 void pw_clock_sleep_ns(uint64_t ns);
 

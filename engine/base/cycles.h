@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * cycles.h: the processor's own counter, for statistics only. Nothing that a promise rests on reads it: deadlines
- * come from clock.h. A shard converts by the ratio it has itself seen between this counter and the clock.
+ * cycles.h: the processor's own counter. A shard converts by the ratio it has itself seen between this counter and the
+ * clock: for statistics, and, where clock.h says that the kernel does the same, for the few nanoseconds between the
+ * turn's look at the clock and now (shard.c).
  */
 #ifndef PINWHEEL_BASE_CYCLES_H
 #define PINWHEEL_BASE_CYCLES_H

@@ -15,7 +15,11 @@
  *       however much is outstanding, and no stage starves another.
  *   I3  The loop sleeps only after pw_inbox_park has said yes and the ready queue, the wheel and the poller have
  *       been looked at *after* it: mail posted before is seen, mail posted later rings the bell (P10).
- *   I4  The cached time only ever lags: it drives the wheel (late is allowed, early is not) and nothing else.
+ *   I4  The cached time only ever lags: it drives the wheel (late is allowed, early is not) and nothing else. What is
+ *       counted from now is counted from pw_shard_clock_ns, which never lags: the cached time and what the counter
+ *       has gone since, made a thousandth longer, and 128 ns for the order in which a processor may read it. The
+ *       counter tells at most 1 ms, and only while its rate in two windows in a row agreed within 1/4096: suspending
+ *       or moving the machine breaks that, and then the clock is asked.
  *   I5  Idle is idle: a parked shard has no periodic wake-up; it sleeps until the wheel's next tick with work,
  *       until its bell, or until the kernel has a completion.
  *
@@ -55,6 +59,8 @@ pw_shard_enter(struct pw_shard *shard, const struct pw_shard_settings *settings)
 	shard->cycles_base = pw_cycles();
 	shard->cycles_base_ns = shard->now_ns;
 	shard->ns_per_cycle = 0; /* until the ratio is known */
+	shard->cycles_limit = 0;
+	shard->cycles_trusted = pw_clock_is_cycles();
 	shard->spin_now_ns = 0;
 	pw_wheel_init(&shard->wheel, shard->now_ns >> shard->tick_shift);
 	int rv = pw_poller_open(&shard->poller, settings->poller, shard->bell_fd);
@@ -98,6 +104,14 @@ probe_read(struct pw_shard *shard, uint64_t probe_ns)
 	}
 }
 
+/* The next entry: its node's line, and the one before, where an aio has its word. */
+static inline void
+prefetch_ready(pw_mail mail)
+{
+	__builtin_prefetch((void *) mail, 1);
+	__builtin_prefetch((void *) (mail - 64), 1);
+}
+
 /* At most budget entries, and two for each that the stages before have taken in: what an expiry or an abort lists is
  * followed by the completion it causes, so with less the queue would grow, and go cold, as long as they come. */
 static unsigned
@@ -118,6 +132,7 @@ run_ready(struct pw_shard *shard, unsigned taken_in)
 		if (shard->ready_head == 0) {
 			shard->ready_tail = 0;
 		}
+		prefetch_ready(shard->ready_head);
 		shard->ops->on_ready[pw_mail_kind(mail)](shard, node);
 		run++;
 	}
@@ -125,6 +140,39 @@ run_ready(struct pw_shard *shard, unsigned taken_in)
 		pw_shard_calls_timed(shard);
 	}
 	return run;
+}
+
+#define WINDOW_FIRST_NS PW_NS_PER_MS
+#define WINDOW_NS PW_NS_PER_S
+#define COUNTER_SPAN_NS PW_NS_PER_MS
+
+/* The ratio of the counter to the clock, from window to window. */
+static void
+see_ratio(struct pw_shard *shard, uint64_t now_ns)
+{
+	uint64_t window_ns = now_ns - shard->cycles_base_ns;
+	if (window_ns < (shard->cycles_limit == 0 ? WINDOW_FIRST_NS : WINDOW_NS)) {
+		return;
+	}
+	uint64_t cycles = pw_cycles();
+	double ratio = (double) window_ns / (double) (cycles - shard->cycles_base);
+	double change = ratio - shard->ns_per_cycle;
+	bool steady = (change < 0 ? -change : change) * 4096 < ratio;
+	shard->cycles_limit =
+	    shard->cycles_trusted && steady ? (uint64_t) ((double) COUNTER_SPAN_NS / ratio) : 0;
+	shard->ns_per_cycle = ratio;
+	shard->cycles_base = cycles;
+	shard->cycles_base_ns = now_ns;
+}
+
+uint64_t
+pw_shard_clock_ns(const struct pw_shard *shard)
+{
+	uint64_t cycles = pw_cycles() - shard->cycles_turn;
+	if (cycles >= shard->cycles_limit) {
+		return pw_clock_now_ns();
+	}
+	return shard->now_ns + (uint64_t) ((double) cycles * shard->ns_per_cycle * (1 + 1.0 / 1024)) + 128;
 }
 
 static void
@@ -139,9 +187,7 @@ turn_account(struct pw_shard *shard, uint64_t began_ns)
 	pw_store_relaxed_64(&c->cascades, shard->wheel.cascades);
 	pw_store_relaxed_64(&c->io_in_flight, shard->poller.in_flight);
 	pw_histogram_record(&shard->turn, took_ns);
-	if (now_ns - shard->cycles_base_ns > PW_NS_PER_MS) { /* seen over at least 1 ms */
-		shard->ns_per_cycle = (double) (now_ns - shard->cycles_base_ns) / (double) (pw_cycles() - shard->cycles_base);
-	}
+	see_ratio(shard, now_ns);
 	if (took_ns > shard->settings.long_turn_ns) {
 		pw_count_add(&c->turns_long, 1);
 	}
@@ -177,6 +223,7 @@ unsigned
 pw_shard_turn(struct pw_shard *shard)
 {
 	unsigned budget = shard->settings.budget;
+	shard->cycles_turn = pw_cycles(); /* before the clock: I4 */
 	uint64_t began_ns = pw_clock_now_ns();
 	uint64_t probe_ns = pw_load_relaxed_64(&shard->probe_ns); /* relaxed: a sample */
 

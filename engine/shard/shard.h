@@ -104,14 +104,17 @@ struct pw_shard {
 	pw_mail ready_head;
 	pw_mail ready_tail;
 	const struct pw_shard_ops *ops;
-	void *running;      /* the object whose callback is on this thread's stack, NULL: none */
+	pw_a64 running;     /* P16: whose callback is on this thread's stack, in its owner's terms; 0: nobody's */
 	int running_result; /* what that callback was given */
 	bool in_user_code;  /* a callback or a cancel function is on the stack */
 	uint64_t spin_now_ns; /* the adaptive spin */
 	uint64_t cycles_mark; /* when the run of calls that is being timed began */
-	uint64_t cycles_base; /* the two clocks at the same moment, and the ratio seen since */
+	uint64_t cycles_base; /* the two clocks at the same moment: the beginning of a window; and the last one's ratio */
 	uint64_t cycles_base_ns;
 	double ns_per_cycle;
+	uint64_t cycles_turn;  /* when now_ns was read, or before */
+	uint64_t cycles_limit; /* so long after that the counter may tell the time; 0: not at all */
+	bool cycles_trusted;
 	void *turn_call; /* the slowest user code of this turn, and its cycles */
 	uint64_t turn_call_cycles;
 	void *run_call;       /* the function of all calls of this run; PW_CALLS_MIXED: there were several */
@@ -156,6 +159,9 @@ unsigned pw_shard_turn(struct pw_shard *shard);
 void pw_shard_idle(struct pw_shard *shard, uint64_t limit_ns);
 /* Before a sleep: senders ring the bell from now on. False: there is work, do not sleep. */
 bool pw_shard_park(struct pw_shard *shard);
+/* The shard's own thread: now, for an end that is counted from it: never before the clock's time, which would make it
+ * early; after it by less than 2 us. A third of what the clock costs. */
+uint64_t pw_shard_clock_ns(const struct pw_shard *shard);
 /* When a turn will next have something to do without mail or I/O: ns, PW_NEVER_NS: never. */
 uint64_t pw_shard_next_ns(const struct pw_shard *shard);
 /* The loop of a shard's own thread, until the phase is END. */

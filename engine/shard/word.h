@@ -14,12 +14,22 @@
  *     |                     |                   ^ |                          |
  *     +-------start (or defer with no begin)----+ +--finish--> DONE <-finish-+
  *     ^                                                          |
- *     +-- RUNNING cleared <-- callback <-- IDLE | RUNNING <------+ deliver (home only)
+ *     +----------------- the callback has returned --------------+ (home only)
  *
  * The high half is 0 from reset, begin or start until an abort or an expiry writes its reason; from DONE on it is
  * the result, carried by the same compare-and-swap that wins, so nng_aio_result is one load.
  *
- *   RUNNING   the callback is on the home shard's stack
+ * The callback runs in DONE: delivering changes nothing in the word, and an operation costs home three
+ * read-modify-writes (start, finish, the callback's end), two when its callback starts the next one. That it runs is
+ * said by the shard (`running`), and only while it does may reset, begin, start and defer leave DONE. Leaving it they
+ * turn LAP and set RUNNING:
+ *   - LAP tells home, when the callback returns, that the handle has been left: it differs from what was delivered.
+ *     The word is then another operation's. If LAP is the same, home makes it IDLE.
+ *   - RUNNING keeps a handle busy that was left for IDLE, OPEN or BUSY, from which an operation may end without home
+ *     (skip_callback), until home clears it. From DEFERRED on, home delivers the next operation after this callback
+ *     in any case: there RUNNING says nothing, is left as it is, and goes when the word becomes IDLE.
+ *
+ *   RUNNING   the callback is on the home shard's stack; means something in IDLE, OPEN and BUSY alone
  *   STOPPED   sticky: every later begin and start is refused
  *   FREEING   free or reap was called; a second one that finds it is misuse; nothing else tests it
  *   ABORT     an abort is wanted for this operation
@@ -29,6 +39,7 @@
  *   DESTROY   release the slot when nothing holds it
  *   TIMER     linked in the home shard's wheel; set and cleared by home alone
  *   WAITERS   someone sleeps on the low half
+ *   LAP       turned when DONE is left during the callback
  *   EPOCH     counts, modulo 2^16, the moments at which the word became not busy while WAITERS was set. A waiter
  *             returns when it saw the word idle or the epoch differ from the one it slept on, so it cannot miss
  *             an idle moment that a restart ended at once.
@@ -60,6 +71,7 @@ enum pw_state {
 #define PW_DESTROY (UINT64_C(1) << 9)
 #define PW_TIMER (UINT64_C(1) << 10)
 #define PW_WAITERS (UINT64_C(1) << 11)
+#define PW_LAP (UINT64_C(1) << 12)
 #define PW_EPOCH_ONE (UINT64_C(1) << 16)
 #define PW_EPOCH_MASK UINT64_C(0xffff0000)
 #define PW_LOW_MASK UINT64_C(0xffffffff)
@@ -101,11 +113,26 @@ pw_word_busy(uint64_t word)
 	return pw_word_state(word) >= PW_BUSY || (word & PW_RUNNING) != 0;
 }
 
-/* reset, begin and start are legal; so is a defer that implies begin. RUNNING forbids none of them. */
+/* reset, begin and start are legal; so is a defer that implies begin. in_callback: the callback that DONE stands for
+ * is on the home shard's stack. */
 static inline bool
-pw_word_startable(uint64_t word)
+pw_word_startable(uint64_t word, bool in_callback)
 {
-	return pw_word_state(word) <= PW_OPEN;
+	return pw_word_state(word) <= PW_OPEN || (pw_word_state(word) == PW_DONE && in_callback);
+}
+
+/* What leaving DONE during the callback adds; nothing in other states. Before any other change of a startable word. */
+static inline uint64_t
+pw_word_left(uint64_t word)
+{
+	return pw_word_state(word) == PW_DONE ? (word ^ PW_LAP) | PW_RUNNING : word;
+}
+
+/* Home, when the callback has returned: did it, or another thread meanwhile, leave the DONE that was delivered? */
+static inline bool
+pw_word_was_left(uint64_t word, uint64_t delivered)
+{
+	return ((word ^ delivered) & PW_LAP) != 0;
 }
 
 static inline bool
@@ -123,14 +150,22 @@ pw_word_abortable(uint64_t word)
 	return (state == PW_BUSY || state == PW_DEFERRED) && (word & PW_ABORT) == 0;
 }
 
-/* A new operation: the state, no reason, no abort of an earlier one. ARM and QUEUED stay: they belong to the entry
- * in flight, and home looks at the word as it is then. */
+/* A startable word becomes a new operation: the state, no reason, no abort of an earlier one. ARM and QUEUED stay: they
+ * belong to the entry in flight, and home looks at the word as it is then. */
 static inline uint64_t
 pw_word_begun(uint64_t word, enum pw_state state)
 {
-	return pw_word_with_reason(pw_word_with_state(word, state) & ~PW_ABORT, 0);
+	return pw_word_with_reason(pw_word_with_state(pw_word_left(word), state) & ~PW_ABORT, 0);
 }
 
+/* A startable word is refused. */
+static inline uint64_t
+pw_word_refused(uint64_t word, enum pw_state state, int reason)
+{
+	return pw_word_with_reason(pw_word_with_state(pw_word_left(word), state) & ~PW_ABORT, reason);
+}
+
+/* A finishable word ends. */
 static inline uint64_t
 pw_word_ended(uint64_t word, enum pw_state state, int result)
 {
@@ -173,7 +208,7 @@ pw_word_allowed(enum pw_state from, enum pw_state to)
 		[PW_BUSY] = 1 << PW_IDLE | 1 << PW_BUSY | 1 << PW_DEFERRED | 1 << PW_DONE,
 		[PW_DEFERRED] = 1 << PW_DEFERRED | 1 << PW_CANCELING | 1 << PW_DONE,
 		[PW_CANCELING] = 1 << PW_CANCELING | 1 << PW_DONE,
-		[PW_DONE] = 1 << PW_DONE | 1 << PW_IDLE,
+		[PW_DONE] = 1 << PW_DONE | 1 << PW_IDLE | 1 << PW_OPEN | 1 << PW_BUSY | 1 << PW_DEFERRED,
 	};
 	return (to_mask[from] >> to & 1) != 0;
 }

@@ -415,7 +415,7 @@ pw_end_start(struct pw_end *end, nng_aio *aio, nng_aio_cancelfn fn)
 {
 	/* Cleared before the start: after it the cancel function may run. Not while an operation is under way: then the
 	 * start is misuse and must change nothing. */
-	if (pw_word_startable(pw_load_acquire_64(&aio->word))) {
+	if (pw_aio_startable(aio)) {
 		pw_store_relaxed_8(&aio->mark, PW_MARK_NEW);
 	}
 	return pw_aio_start(aio, end->shard, fn, end);
@@ -493,7 +493,7 @@ block(struct pw_end *end, const char *function, uint64_t word, uint64_t *report_
 	} else if (!pw_futex_wait(&end->word, pw_word_low(word), *report_ns)) {
 		*report_ns = PW_NEVER_NS;
 		pw_log("pinwheel: %s: shard %u has waited 1 s in a callback of %p for a %s of shard %u", function,
-		    pw_fleet_index(self->settings.id), self->running, end->kind->name,
+		    pw_fleet_index(self->settings.id), (void *) pw_aio_running(self), end->kind->name,
 		    pw_fleet_index(end->shard->settings.id));
 	}
 }

@@ -257,7 +257,7 @@ finish_in_the_callback_is_misuse(void **unused)
 	s.c.step = finish_again;
 	nng_aio_finish(s.c.aio, NNG_EPROTO);
 	nng_aio_wait(s.c.aio);
-	struct misuse_seen seen = misuse_expect("nng_aio_finish", s.c.aio, "IDLE|RUNNING");
+	struct misuse_seen seen = misuse_expect("nng_aio_finish", s.c.aio, "DONE|RUNNING");
 	assert_string_equal(seen.thread, "pw/0");
 	assert_int_equal(consumer_calls(&s.c), 1);
 	assert_int_equal(nng_aio_result(s.c.aio), NNG_EPROTO);

@@ -128,6 +128,12 @@ pw_clock_coarse_ns(void)
 	return pw_explore_now_ns();
 }
 
+bool
+pw_clock_is_cycles(void)
+{
+	return false;
+}
+
 void
 pw_clock_sleep_ns(uint64_t ns)
 {

@@ -5,7 +5,8 @@
  * The oracle, for every handle (VERIFICATION.md's numbers):
  *   C1  callbacks equal accepted operations and refusals owed (pw_handle_check); no two of a handle overlap
  *   C2  the callback sees the result of the one who won the provider's claim, and a reader after it sees the same
- *   home  the flags that home alone changes (QUEUED cleared; RUNNING, TIMER) change on the home shard
+ *   home  the flags that home alone changes (QUEUED and RUNNING cleared; TIMER) change on the home shard
+ *   word  a state follows another as the table of word.h says; DONE is left only while its callback runs
  *   C4, C5, C9  the scenarios', from what the ledger recorded
  *   C6  a released slot is filled with a pattern: an access through atomic.h fails at once, a plain write when the
  *       execution has ended, a plain read finds nonsense

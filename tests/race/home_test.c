@@ -246,7 +246,7 @@ linked_handle_does_not_move(void **unused)
 	nng_aio_free(visit.op.aio);
 }
 
-/* But for RUNNING: its home has yet to clear that. Method: the callback is held while another shard starts the
+/* But for its callback, which is on its home's stack yet. Method: the callback is held while another shard starts the
  * handle. */
 static void
 running_handle_does_not_move(void **unused)

@@ -17,7 +17,7 @@
 
 enum {
 	STATES = 6,
-	FLAGS = 9
+	FLAGS = 10
 };
 
 static const uint64_t flag[FLAGS] = {
@@ -30,10 +30,12 @@ static const uint64_t flag[FLAGS] = {
 	PW_DESTROY,
 	PW_TIMER,
 	PW_WAITERS,
+	PW_LAP,
 };
 
 #define EVERY_FLAG                                                                                                   \
-	(PW_RUNNING | PW_STOPPED | PW_FREEING | PW_ABORT | PW_QUEUED | PW_ARM | PW_DESTROY | PW_TIMER | PW_WAITERS)
+	(PW_RUNNING | PW_STOPPED | PW_FREEING | PW_ABORT | PW_QUEUED | PW_ARM | PW_DESTROY | PW_TIMER | PW_WAITERS |  \
+	    PW_LAP)
 
 /* Flags that no provider's or aborter's transition may change, whatever it does to the others. */
 #define KEPT (EVERY_FLAG & ~(PW_ABORT | PW_QUEUED))
@@ -109,8 +111,9 @@ check_predicates(uint64_t word)
 	bool running = (word & PW_RUNNING) != 0;
 	bool busy = running || state == PW_BUSY || state == PW_DEFERRED || state == PW_CANCELING || state == PW_DONE;
 	assert_int_equal(pw_word_busy(word), busy);
-	/* "RUNNING forbids none of reset, begin, defer, start." */
-	assert_int_equal(pw_word_startable(word), state == PW_IDLE || state == PW_OPEN);
+	/* "RUNNING forbids none of reset, begin, defer, start": nor does DONE, while its callback is on the stack. */
+	assert_int_equal(pw_word_startable(word, false), state == PW_IDLE || state == PW_OPEN);
+	assert_int_equal(pw_word_startable(word, true), state == PW_IDLE || state == PW_OPEN || state == PW_DONE);
 	/* "finish in IDLE or DONE: misuse" */
 	assert_int_equal(pw_word_finishable(word), state != PW_IDLE && state != PW_DONE);
 	/* "abort in IDLE, OPEN, DONE, CANCELING (with or without RUNNING): no effect, ever"; "first reason wins" */
@@ -136,7 +139,7 @@ check_begun(uint64_t word)
 		assert_int_equal(pw_word_state(after), to[i]);
 		assert_int_equal(pw_word_reason(after), 0); /* "the high half is 0 from reset, begin or start" */
 		assert_int_equal(after & PW_ABORT, 0);      /* no abort of an earlier operation */
-		assert_int_equal(after & (KEPT | PW_QUEUED), word & (KEPT | PW_QUEUED));
+		assert_int_equal(after & (KEPT | PW_QUEUED), pw_word_left(word) & (KEPT | PW_QUEUED));
 		assert_int_equal(after & PW_EPOCH_MASK, word & PW_EPOCH_MASK);
 	}
 }
@@ -148,6 +151,53 @@ word_begun_forgets_the_last_operation(void **unused)
 {
 	(void) unused;
 	for_every_word(check_begun);
+}
+
+static void
+check_left(uint64_t word)
+{
+	uint64_t left = pw_word_left(word);
+	if (pw_word_state(word) != PW_DONE) {
+		assert_true(left == word);
+		return;
+	}
+	assert_true(pw_word_was_left(left, word));
+	assert_false(pw_word_was_left(word, word));
+	assert_true((left & PW_RUNNING) != 0);
+	assert_true((left & ~(PW_LAP | PW_RUNNING)) == (word & ~(PW_LAP | PW_RUNNING)));
+	/* Whatever leaves it is seen to have left it, and is busy until home says that the callback is over. */
+	uint64_t begun = pw_word_begun(word, PW_OPEN), refused = pw_word_refused(word, PW_IDLE, 77);
+	assert_true(pw_word_was_left(begun, word) && pw_word_busy(begun));
+	assert_true(pw_word_was_left(refused, word) && pw_word_busy(refused));
+	assert_true(pw_word_was_left(pw_word_refused(word, PW_DONE, 77), word));
+	/* Once only: what it has become is left without a trace until home delivers again. */
+	assert_true(pw_word_was_left(pw_word_begun(begun, PW_DEFERRED), word));
+}
+
+/* Law: DONE is left during its callback by turning LAP and setting RUNNING; no other state is. */
+static void
+word_left_is_seen_at_the_end_of_the_callback(void **unused)
+{
+	(void) unused;
+	for_every_word(check_left);
+}
+
+static void
+check_refused(uint64_t word)
+{
+	static const enum pw_state to[] = { PW_DONE, PW_IDLE };
+	for (size_t i = 0; i < sizeof to / sizeof to[0]; i++) {
+		uint64_t after = pw_word_refused(word, to[i], 77);
+		assert_true(after == pw_word_ended(pw_word_left(word), to[i], 77));
+	}
+}
+
+/* Rows begin or start refused: the reason is carried like a result. */
+static void
+word_refused_carries_the_reason(void **unused)
+{
+	(void) unused;
+	for_every_word(check_refused);
 }
 
 static void
@@ -166,7 +216,7 @@ check_ended(uint64_t word)
 	}
 }
 
-/* Row finish, and refusals: the result travels with the state. */
+/* Row finish: the result travels with the state. */
 static void
 word_ended_carries_the_result(void **unused)
 {
@@ -265,7 +315,11 @@ word_allowed_is_the_table(void **unused)
 		{ "finish under skip_callback", PW_OPEN, PW_IDLE },
 		{ "finish under skip_callback", PW_BUSY, PW_IDLE },
 		{ "abort, expiry, at home", PW_DEFERRED, PW_CANCELING },
-		{ "deliver", PW_DONE, PW_IDLE },
+		{ "the callback has returned; refused in it", PW_DONE, PW_IDLE },
+		{ "reset in the callback", PW_DONE, PW_OPEN },
+		{ "begin in the callback", PW_DONE, PW_BUSY },
+		{ "start in the callback", PW_DONE, PW_DEFERRED },
+		{ "refused in the callback", PW_DONE, PW_DONE },
 		/* a change of flags alone: stop, abort remembered, entries, timers, waiters */
 		{ "flags", PW_BUSY, PW_BUSY },
 		{ "flags", PW_DEFERRED, PW_DEFERRED },
@@ -295,6 +349,8 @@ main(void)
 		cmocka_unit_test(word_accessors_touch_nothing_else),
 		cmocka_unit_test(word_predicates_are_the_table),
 		cmocka_unit_test(word_begun_forgets_the_last_operation),
+		cmocka_unit_test(word_left_is_seen_at_the_end_of_the_callback),
+		cmocka_unit_test(word_refused_carries_the_reason),
 		cmocka_unit_test(word_ended_carries_the_result),
 		cmocka_unit_test(word_aborted_keeps_the_state),
 		cmocka_unit_test(word_quiet_advances_the_epoch_for_waiters_alone),
