@@ -72,8 +72,11 @@ init_slot(nng_aio *aio, uint32_t slot, unsigned home, void (*cb)(void *), void *
 	for (unsigned i = 0; i < PW_AIO_PARAMS; i++) {
 		aio->input[i] = NULL;
 	}
-	/* A fresh word. By exchange, not by store: the slot's last life may still be looked at by a late reader. */
-	(void) pw_exchange_acq_rel_64(&aio->word, PW_IDLE);
+	/* A fresh word, but for LAP: its last home may be about to say that the callback of its last life is over, and until
+	 * then `running` must not name a DONE of this one (P16). By exchange, not by store: the last life may still be
+	 * looked at by a late reader. */
+	uint64_t lap = pw_load_relaxed_64(&aio->word) & PW_LAP; /* relaxed: the slot is ours (P11) */
+	(void) pw_exchange_acq_rel_64(&aio->word, PW_IDLE | lap);
 }
 
 static nng_err
@@ -164,6 +167,19 @@ aborts_at_home(const nng_aio *aio, uint64_t word)
 	    pw_aio_home(aio) == self->settings.id && pw_aio_fn(aio) != NULL;
 }
 
+/* What an abort at home has made of the word: the cancel item, or a sleep's completion. */
+static void
+list_aborted(nng_aio *aio, uint64_t word)
+{
+	struct pw_shard *self = pw_shard_self();
+	if (pw_word_state(word) == PW_DONE) {
+		pw_count_add(&self->counters.cancels, 1);
+		pw_aio_post_done(aio, self->settings.id);
+	} else {
+		pw_shard_ready(self, pw_mail_of(&aio->request_node, PW_KIND_REQUEST));
+	}
+}
+
 /* One CAS: `bits` in any state, and the abort where one has an effect; then its entry. */
 static void
 mark(nng_aio *aio, uint64_t bits, int reason)
@@ -174,18 +190,16 @@ mark(nng_aio *aio, uint64_t bits, int reason)
 	do {
 		after = word | bits;
 		at_home = false;
-		if (pw_word_abortable(word)) {
-			after = pw_word_aborted(after, reason); /* the first reason wins (R5) */
+		if (pw_word_abortable(word)) { /* the first reason wins (R5) */
 			at_home = aborts_at_home(aio, word);
-			if (at_home) {
-				after = pw_word_with_state(after, PW_CANCELING) & ~PW_QUEUED;
-			}
+			after = at_home ? pw_word_aborted_at_home(after, pw_aio_is_sleep(aio), reason)
+					: pw_word_aborted(after, reason);
 		} else if (after == word) {
 			return;
 		}
 	} while (!pw_cas_acq_rel_64(&aio->word, &word, after)); /* P3 */
 	if (at_home) {
-		pw_shard_ready(pw_shard_self(), pw_mail_of(&aio->request_node, PW_KIND_REQUEST));
+		list_aborted(aio, after);
 	} else if ((after & ~word & PW_QUEUED) != 0) {
 		pw_aio_post_request(aio);
 	}

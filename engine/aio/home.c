@@ -25,7 +25,8 @@
  *
  * The visit table (a timer came out of the wheel):
  *   DEFERRED, due               -> CANCELING with the operation's expiry reason, TIMER cleared; a cancel item on the
- *                                  timer node. A pending ABORT keeps its reason (its entry will find CANCELING)
+ *                                  timer node. A pending ABORT keeps its reason (its entry will find CANCELING).
+ *                                  A sleep: DONE with that reason
  *   DEFERRED, not yet due       -> linked again at the real deadline (no deadline: TIMER cleared)
  *   IDLE, releasable            -> released
  *   any other word              -> TIMER cleared, nothing else; a racing start sees TIMER clear and arms, or wins
@@ -168,7 +169,7 @@ on_request_mail(struct pw_shard *shard, struct pw_node *node)
 static int
 expiry_reason(const nng_aio *aio)
 {
-	return pw_aio_fn(aio) == pw_sleep_cancel && aio->fn_arg == PW_SLEEP_OWN_END ? NNG_OK : NNG_ETIMEDOUT;
+	return pw_aio_is_sleep(aio) && aio->fn_arg == PW_SLEEP_OWN_END ? NNG_OK : NNG_ETIMEDOUT;
 }
 
 static void
@@ -184,14 +185,20 @@ on_expire(struct pw_shard *shard, uint32_t slot)
 		}
 		if (deadline_ns <= shard->now_ns) {
 			int reason = (word & PW_ABORT) != 0 ? pw_word_reason(word) : expiry_reason(aio);
-			uint64_t after = pw_word_with_reason(pw_word_with_state(word, PW_CANCELING), reason) & ~PW_TIMER;
-			if (pw_cas_acq_rel_64(&aio->word, &word, after)) { /* P6 */
-				pw_count_add(&shard->counters.expired, 1);
-				pw_histogram_record(&shard->lateness, shard->now_ns - deadline_ns);
-				pw_shard_ready(shard, pw_mail_of(&aio->timer.ready, PW_KIND_EXPIRED));
-				return;
+			bool sleep = pw_aio_is_sleep(aio);
+			uint64_t after = sleep ? pw_word_ended(word, PW_DONE, reason)
+					       : pw_word_with_reason(pw_word_with_state(word, PW_CANCELING), reason);
+			if (!pw_cas_acq_rel_64(&aio->word, &word, after & ~PW_TIMER)) { /* P6 */
+				continue;
 			}
-			continue;
+			pw_count_add(&shard->counters.expired, 1);
+			pw_histogram_record(&shard->lateness, shard->now_ns - deadline_ns);
+			if (sleep) {
+				pw_aio_post_done(aio, shard->settings.id);
+			} else {
+				pw_shard_ready(shard, pw_mail_of(&aio->timer.ready, PW_KIND_EXPIRED));
+			}
+			return;
 		}
 		if (deadline_ns != PW_NEVER_NS && pw_load_relaxed_32(&shard->phase) == PW_PHASE_RUN) {
 			pw_aio_link(shard, aio, false); /* I4: TIMER is still set, and true again */
@@ -265,7 +272,7 @@ end_delivery(nng_aio *aio, uint64_t delivered, uint64_t *word, uint64_t *after)
 	*word = pw_load_acquire_64(&aio->word);
 	do {
 		if (!pw_word_was_left(*word, delivered)) {
-			*after = pw_word_with_state(*word, PW_IDLE) & ~PW_RUNNING;
+			*after = pw_word_with_state(*word ^ PW_LAP, PW_IDLE) & ~PW_RUNNING;
 		} else if (pw_word_state(*word) <= PW_BUSY) {
 			*after = *word & ~PW_RUNNING;
 		} else {

@@ -61,6 +61,15 @@ void pw_aio_mark_stopped(nng_aio *aio);
 void pw_sleep_cancel(nng_aio *aio, void *arg, nng_err reason);
 #define PW_SLEEP_OWN_END ((void *) 1)
 
+/* Home, in DEFERRED: a sleep has no provider that would have to be asked, so an abort or its deadline ends it by one
+ * CAS to DONE, and no cancel item is made. Only on home's thread: elsewhere a look at fn says nothing about the operation
+ * that a CAS meets. */
+static inline bool
+pw_aio_is_sleep(const nng_aio *aio)
+{
+	return pw_aio_fn(aio) == pw_sleep_cancel;
+}
+
 /* Gives the slot back. The caller holds the last reference: nothing in flight, not linked. Any thread. */
 void pw_aio_release(nng_aio *aio);
 

@@ -73,7 +73,7 @@ struct pw_counters {
 	pw_a64 finished_home;   /* finishes on the home shard */
 	pw_a64 finished_foreign; /* completion entries received from other threads */
 	pw_a64 requests;        /* request entries processed */
-	pw_a64 cancels;         /* cancel functions called because of an abort */
+	pw_a64 cancels;         /* cancel functions called, and sleeps ended, because of an abort */
 	pw_a64 cancels_late;    /* request entries that found nothing left to abort */
 	pw_a64 expired;         /* deadlines that ended an operation */
 	pw_a64 visits_stale;    /* wheel visits that found nothing due */

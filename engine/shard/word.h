@@ -21,10 +21,13 @@
  *
  * The callback runs in DONE: delivering changes nothing in the word, and an operation costs home three
  * read-modify-writes (start, finish, the callback's end), two when its callback starts the next one. That it runs is
- * said by the shard (`running`), and only while it does may reset, begin, start and defer leave DONE. Leaving it they
- * turn LAP and set RUNNING:
+ * said by the shard (`running`: the handle and the lap), and only while it does may reset, begin, start and defer leave
+ * DONE. Whoever leaves DONE turns LAP, home too; but for home they set RUNNING as well:
  *   - LAP tells home, when the callback returns, that the handle has been left: it differs from what was delivered.
  *     The word is then another operation's. If LAP is the same, home makes it IDLE.
+ *   - LAP tells a starter that a DONE is not the one whose callback is, or was a moment ago, on the stack: `running` is
+ *     cleared after the word, and a handle may meanwhile be begun and finished again; but not delivered, so the lap
+ *     cannot come round. (Nor in the slot's next life, which begins with the lap of the last.)
  *   - RUNNING keeps a handle busy that was left for IDLE, OPEN or BUSY, from which an operation may end without home
  *     (skip_callback), until home clears it. From DEFERRED on, home delivers the next operation after this callback
  *     in any case: there RUNNING says nothing, is left as it is, and goes when the word becomes IDLE.
@@ -39,7 +42,7 @@
  *   DESTROY   release the slot when nothing holds it
  *   TIMER     linked in the home shard's wheel; set and cleared by home alone
  *   WAITERS   someone sleeps on the low half
- *   LAP       turned when DONE is left during the callback
+ *   LAP       turned whenever DONE is left
  *   EPOCH     counts, modulo 2^16, the moments at which the word became not busy while WAITERS was set. A waiter
  *             returns when it saw the word idle or the epoch differ from the one it slept on, so it cannot miss
  *             an idle moment that a restart ended at once.
@@ -121,7 +124,7 @@ pw_word_startable(uint64_t word, bool in_callback)
 	return pw_word_state(word) <= PW_OPEN || (pw_word_state(word) == PW_DONE && in_callback);
 }
 
-/* What leaving DONE during the callback adds; nothing in other states. Before any other change of a startable word. */
+/* What leaving DONE during the callback does beside; nothing in other states. Before any other change of a startable word. */
 static inline uint64_t
 pw_word_left(uint64_t word)
 {
@@ -178,6 +181,14 @@ pw_word_aborted(uint64_t word, int reason)
 {
 	word = pw_word_with_reason(word | PW_ABORT, reason);
 	return pw_word_state(word) == PW_DEFERRED ? word | PW_QUEUED : word;
+}
+
+/* The same on a DEFERRED word by its home's thread: no entry is needed, and a sleep is over. */
+static inline uint64_t
+pw_word_aborted_at_home(uint64_t word, bool sleep, int reason)
+{
+	return sleep ? pw_word_ended(word, PW_DONE, reason)
+		     : pw_word_with_reason(pw_word_with_state(word | PW_ABORT, PW_CANCELING), reason);
 }
 
 /* What the RMW that makes a word not busy must do for the waiters; its author wakes them if WAITERS was set. */

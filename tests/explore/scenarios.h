@@ -26,7 +26,9 @@
 	X(frozen_abort)                                                                                              \
 	X(skip_callback)                                                                                             \
 	X(skip_elsewhere)                                                                                            \
-	X(sleep_abort_stop)
+	X(sleep_abort_stop)                                                                                          \
+	X(sleep_abort_at_home)                                                                                       \
+	X(finish_defer)
 
 #define PW_SCENARIO_DECLARE(NAME) extern const struct pw_explore_scenario pw_scenario_##NAME;
 PW_SCENARIOS(PW_SCENARIO_DECLARE)

@@ -121,7 +121,7 @@ word_changed(struct pw_handle *handle, uint64_t word)
 	enum pw_state from = pw_word_state(handle->word), to = pw_word_state(word);
 	bool left = from == PW_DONE && pw_word_was_left(word, handle->word);
 	PW_EXPLORE_ASSERT(pw_word_allowed(from, to), "no event leads from state %d to %d", (int) from, (int) to);
-	PW_EXPLORE_ASSERT(from != PW_DONE || to == PW_DONE || to == PW_IDLE || left, "DONE is left and does not show it");
+	PW_EXPLORE_ASSERT(from != PW_DONE || to == PW_DONE || left, "DONE is left and does not show it");
 	PW_EXPLORE_ASSERT(!left || pw_fleet_shard(handle->aio->home.v & PW_HOME_MASK)->running.v ==
 		pw_aio_lap(handle->aio, handle->word), "DONE is left and its callback is not on the stack");
 	PW_EXPLORE_ASSERT((~handle->word & word & PW_RUNNING) == 0 || left, "RUNNING comes without DONE being left");
