@@ -48,6 +48,8 @@
  *         over: the free bits of releases that found the slab listed, room_next.  Loss: slots are never found again.
  *   P16 the callback's end (P5), then `running` cleared (release)  ->  a start in DONE: running (acquire), then the word
  *         over: the end of the callback.                     Loss: a legal restart is taken for misuse.
+ *   P17 a holder of a message's room leaves (CAS acq_rel)    ->  holders == 1 seen (load acquire)
+ *         over: its reads of the bytes.                      Loss: a copy under way reads what the next owner writes.
  *
  * Relaxed is used for: statistics (a reader may be late), the racy read of `home` in a check whose answer is
  * confirmed by the word, hints. Each such site says so.

@@ -16,6 +16,7 @@
 #include <pinwheel/pinwheel.h>
 
 #include "engine/base/atomic.h"
+#include "engine/base/log.h"
 #include "engine/shard/word.h"
 
 #define LINE_SIZE 512
@@ -31,20 +32,36 @@ pw_log_set_hook(void (*hook)(const char *line, void *arg), void *arg)
 	pw_store_release_64(&log_hook, (uint64_t) (uintptr_t) hook);
 }
 
-void
-pw_log(const char *format, ...)
+static void
+say(nng_log_level level, const char *format, va_list args)
 {
 	char line[LINE_SIZE];
-	va_list args;
-	va_start(args, format);
 	(void) vsnprintf(line, sizeof line, format, args);
-	va_end(args);
 	(void) fprintf(stderr, "%s\n", line);
 
 	pinwheel_log_fn hook = (pinwheel_log_fn) (uintptr_t) pw_load_acquire_64(&log_hook);
 	if (hook != NULL) {
 		hook(line, pw_load_relaxed_ptr(&log_hook_arg));
 	}
+	pw_log_pass(level, line);
+}
+
+void
+pw_log(const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	say(NNG_LOG_WARN, format, args);
+	va_end(args);
+}
+
+__attribute__((format(printf, 1, 2))) static void
+say_misuse(const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	say(NNG_LOG_ERR, format, args);
+	va_end(args);
 }
 
 void
@@ -61,9 +78,9 @@ pw_misuse(const char *function, const void *aio, uint64_t word, const char *why)
 	(void) pthread_getname_np(pthread_self(), thread, sizeof thread);
 	if (aio != NULL) {
 		(void) pw_word_text(word, state, sizeof state);
-		pw_log("pinwheel: misuse: %s(%p): %s (state %s, thread %s)", function, aio, why, state, thread);
+		say_misuse("pinwheel: misuse: %s(%p): %s (state %s, thread %s)", function, aio, why, state, thread);
 	} else {
-		pw_log("pinwheel: misuse: %s: %s (thread %s)", function, why, thread);
+		say_misuse("pinwheel: misuse: %s: %s (thread %s)", function, why, thread);
 	}
 
 	pinwheel_misuse_fn handler = (pinwheel_misuse_fn) (uintptr_t) pw_load_acquire_64(&misuse_handler);

@@ -2,14 +2,15 @@
  *
  * Copyright (c) 2025 the pinwheel authors
  *
- * nng.h: asynchronous operations and byte streams, the interface of pinwheel.
+ * nng.h: asynchronous operations, byte streams, messages, threads, logs: the interface of pinwheel.
  *
- * What it is: the nng_aio_* and nng_stream_* functions under the names, types and values of NNG 2.x, so that a
- * program written for NNG compiles unchanged where the two overlap: for 2.x in C and in C++, for 1.x in C. The
- * engine behind them is pinwheel's own. An independent implementation of NNG's interface, not endorsed by NNG's
- * authors; their notice, under which the interface is used, stands below.
- * What it is not: NNG's sockets, protocols, contexts, messages, HTTP or TLS. What only a sharded engine has
- * (shards, nanoseconds, statistics, polling from the application's own loop) is in <pinwheel/pinwheel.h>.
+ * What it is: the nng_aio_* and nng_stream_* functions, and what an NNG program has beside its aios (nng_msg_*,
+ * threads and locks, memory, logs), under the names, types and values of NNG 2.x, so that a program written for NNG
+ * compiles unchanged where the two overlap: for 2.x in C and in C++, for 1.x in C. The engine behind them is
+ * pinwheel's own. An independent implementation of NNG's interface, not endorsed by NNG's authors; their notice,
+ * under which the interface is used, stands below.
+ * What it is not: NNG's sockets, protocols, contexts, HTTP or TLS. What only a sharded engine has (shards,
+ * nanoseconds, statistics, polling from the application's own loop) is in <pinwheel/pinwheel.h>.
  *
  * Words used below.
  *   consumer    allocates the handle, submits operations with it, waits for them
@@ -174,11 +175,13 @@ NNG_DECL const char *nng_strerror(nng_err err) PINWHEEL_SYM(nng_strerror);
 /* ---- The library ------------------------------------------------------------------------------------------- */
 
 typedef struct nng_aio nng_aio;
-typedef struct nng_msg nng_msg; /* never looked into: see nng_aio_set_msg */
+typedef struct nng_msg nng_msg; /* what is in it: see Messages */
 
 /*
  * What NNG 2.x lets one choose at start. The thread counts are accepted and add no threads: a shard per chosen CPU is
- * all there is (`pinwheel info` says so). The allocators are all set or all NULL; they then serve messages and slabs.
+ * all there is (`pinwheel info` says so). The allocators are all set or all NULL; they then serve messages, nng_alloc
+ * and slabs, from this start to the next one. While they are set, or taken away by a start without them, no other
+ * thread may allocate; what was allocated before goes back to where it came from.
  */
 typedef struct {
 	int16_t num_task_threads;
@@ -607,6 +610,384 @@ NNG_DECL void nng_aio_defer(nng_aio *aio, nng_aio_cancelfn fn, void *arg) PINWHE
  * Source:     chapter; page; NNG 2.x's header. R23: NNG's own providers run some callbacks on the finisher's stack.
  */
 NNG_DECL void nng_aio_finish(nng_aio *aio, nng_err err) PINWHEEL_SYM(nng_aio_finish);
+
+/* ---- Messages ---------------------------------------------------------------------------------------------- */
+
+/* The connection a message came by or is to go by. A number that travels with a message; pinwheel makes no pipes. */
+typedef struct nng_pipe_s {
+	uint32_t id; /* 0: none */
+} nng_pipe;
+
+/* clang-format off */
+#define NNG_PIPE_INITIALIZER { 0 }
+/* clang-format on */
+
+/*
+ * A message is a body of any length, a header of up to 64 bytes and a pipe. It belongs to one owner at a time, who
+ * alone changes and frees it; nng_aio_set_msg says when an operation takes it or gives it back.
+ *
+ * What holds for every nng_msg_* function.
+ *   Context:    any thread, no running engine needed, never blocks on I/O or on an operation; memory comes from the
+ *               arena of the shard that the caller is, or is near to, and its lock may be waited for (by a call that
+ *               allocates, and by free). One thread at a time per message; the functions that take a const nng_msg *
+ *               may run beside each other on one message. Messages that share a body count as different messages.
+ *   Effect:     on an error nothing has changed. A pointer from nng_msg_body holds until the next call that changes
+ *               the body's length or capacity; nng_msg_header's holds until nng_msg_free.
+ *   Errors:     a NULL message is misuse (R27), but for nng_msg_free.
+ *   Source:     NNG 2.x's header and its messages chapter.
+ */
+
+/*
+ * nng_msg_alloc: makes a message with a body of `size` zero bytes, an empty header and no pipe.
+ *
+ * Ownership:  the caller's, until nng_msg_free or until an operation takes it.
+ * Effect:     *msgp is written on success only. The body has at least 32 bytes of headroom before it, which
+ *             nng_msg_insert uses, and some room behind.
+ * Units:      bytes.
+ * Errors:     NNG_ENOMEM.
+ */
+NNG_DECL nng_err nng_msg_alloc(nng_msg **msgp, size_t size) PINWHEEL_SYM(nng_msg_alloc);
+
+/*
+ * nng_msg_free: releases a message, on any thread, whichever made it. NULL: no effect.
+ *
+ * Ownership:  takes the message. A body shared with duplicates is released with the last of them.
+ */
+NNG_DECL void nng_msg_free(nng_msg *msg) PINWHEEL_SYM(nng_msg_free);
+
+/*
+ * nng_msg_dup: makes a second message of the same body, header and pipe.
+ *
+ * Ownership:  the duplicate is the caller's; the two are changed and freed independently, on different threads too.
+ * Effect:     *dupp is written on success only. A body too large for the message's own 256 bytes is shared and not
+ *             copied, until one of its holders changes it or takes a pointer from nng_msg_body; trim, chop, clear and
+ *             a shrinking realloc keep it shared. While a pointer from nng_msg_body is good the body is copied here
+ *             instead, so that what is written through it reaches this message alone.
+ * Errors:     NNG_ENOMEM.
+ * Source:     messages chapter. NNG always copies.
+ */
+NNG_DECL nng_err nng_msg_dup(nng_msg **dupp, const nng_msg *msg) PINWHEEL_SYM(nng_msg_dup);
+
+/*
+ * nng_msg_realloc: gives the body a new length; its beginning is kept.
+ *
+ * Effect:     shorter: bytes at the end are dropped, and no memory is needed. Longer: zero bytes are added; no memory
+ *             is needed up to nng_msg_capacity.
+ * Units:      bytes.
+ * Errors:     NNG_ENOMEM.
+ * Source:     messages chapter, which leaves the added bytes open.
+ */
+NNG_DECL nng_err nng_msg_realloc(nng_msg *msg, size_t size) PINWHEEL_SYM(nng_msg_realloc);
+
+/*
+ * nng_msg_reserve: makes the capacity at least this.
+ *
+ * Effect:     never makes it smaller. A later nng_msg_dup that shares the body gives up what is reserved.
+ * Units:      bytes.
+ * Errors:     NNG_ENOMEM.
+ */
+NNG_DECL nng_err nng_msg_reserve(nng_msg *msg, size_t capacity) PINWHEEL_SYM(nng_msg_reserve);
+
+/*
+ * nng_msg_capacity: the length that append and realloc can give the body without more memory.
+ *
+ * Effect:     headroom is not counted. While the body is shared with a duplicate: its length, since the first change
+ *             copies it.
+ * Units:      bytes.
+ */
+NNG_DECL size_t nng_msg_capacity(nng_msg *msg) PINWHEEL_SYM(nng_msg_capacity);
+
+/*
+ * nng_msg_body, nng_msg_len: the body's bytes, to read and to write, and how many they are.
+ *
+ * Ownership:  the message's; see above for how long the pointer holds.
+ * Effect:     a body shared with duplicates is copied first, since the caller may write. pinwheel_msg_body reads
+ *             without that.
+ * Errors:     body: NULL when that copy finds no memory. It is never NULL for a body that is not shared.
+ */
+NNG_DECL void *nng_msg_body(nng_msg *msg) PINWHEEL_SYM(nng_msg_body);
+NNG_DECL size_t nng_msg_len(const nng_msg *msg) PINWHEEL_SYM(nng_msg_len);
+
+/* nng_msg_clear: makes the body empty. The capacity does not fall by it; the message may stay a holder of memory. */
+NNG_DECL void nng_msg_clear(nng_msg *msg) PINWHEEL_SYM(nng_msg_clear);
+
+/*
+ * nng_msg_append, nng_msg_insert: put bytes behind the body, before the body.
+ *
+ * Ownership:  data is copied; it may lie in this very body. NULL: as many zero bytes.
+ * Effect:     no memory is needed for an append up to the capacity, or for an insert up to the headroom (32 bytes at
+ *             first, and what was trimmed), unless the body is shared. Otherwise the body moves, with room for half
+ *             as much again on that side, so that any number of small ones costs a constant each.
+ * Units:      bytes.
+ * Errors:     NNG_ENOMEM.
+ */
+NNG_DECL nng_err nng_msg_append(nng_msg *msg, const void *data, size_t size) PINWHEEL_SYM(nng_msg_append);
+NNG_DECL nng_err nng_msg_insert(nng_msg *msg, const void *data, size_t size) PINWHEEL_SYM(nng_msg_insert);
+
+/*
+ * nng_msg_trim, nng_msg_chop: drop bytes at the beginning, at the end of the body. Never need memory.
+ *
+ * Units:      bytes.
+ * Errors:     NNG_EINVAL: the body is shorter than that.
+ */
+NNG_DECL nng_err nng_msg_trim(nng_msg *msg, size_t size) PINWHEEL_SYM(nng_msg_trim);
+NNG_DECL nng_err nng_msg_chop(nng_msg *msg, size_t size) PINWHEEL_SYM(nng_msg_chop);
+
+/*
+ * The forms with _u16, _u32 and _u64: the same with one number of two, four or eight bytes, in network byte order in
+ * the message and in the host's in the call. trim and chop write *value on success only; NULL: the number is dropped.
+ *
+ * Errors:     as those of the form without a number.
+ */
+NNG_DECL nng_err nng_msg_append_u16(nng_msg *msg, uint16_t value) PINWHEEL_SYM(nng_msg_append_u16);
+NNG_DECL nng_err nng_msg_append_u32(nng_msg *msg, uint32_t value) PINWHEEL_SYM(nng_msg_append_u32);
+NNG_DECL nng_err nng_msg_append_u64(nng_msg *msg, uint64_t value) PINWHEEL_SYM(nng_msg_append_u64);
+NNG_DECL nng_err nng_msg_insert_u16(nng_msg *msg, uint16_t value) PINWHEEL_SYM(nng_msg_insert_u16);
+NNG_DECL nng_err nng_msg_insert_u32(nng_msg *msg, uint32_t value) PINWHEEL_SYM(nng_msg_insert_u32);
+NNG_DECL nng_err nng_msg_insert_u64(nng_msg *msg, uint64_t value) PINWHEEL_SYM(nng_msg_insert_u64);
+NNG_DECL nng_err nng_msg_trim_u16(nng_msg *msg, uint16_t *value) PINWHEEL_SYM(nng_msg_trim_u16);
+NNG_DECL nng_err nng_msg_trim_u32(nng_msg *msg, uint32_t *value) PINWHEEL_SYM(nng_msg_trim_u32);
+NNG_DECL nng_err nng_msg_trim_u64(nng_msg *msg, uint64_t *value) PINWHEEL_SYM(nng_msg_trim_u64);
+NNG_DECL nng_err nng_msg_chop_u16(nng_msg *msg, uint16_t *value) PINWHEEL_SYM(nng_msg_chop_u16);
+NNG_DECL nng_err nng_msg_chop_u32(nng_msg *msg, uint32_t *value) PINWHEEL_SYM(nng_msg_chop_u32);
+NNG_DECL nng_err nng_msg_chop_u64(nng_msg *msg, uint64_t *value) PINWHEEL_SYM(nng_msg_chop_u64);
+
+/*
+ * nng_msg_header_*: the same of the header, which protocols use and applications leave alone.
+ *
+ * Effect:     the header lies in the message, at most 64 bytes, its beginning always at the address that
+ *             nng_msg_header returns; it is never shared and never needs memory.
+ * Errors:     NNG_EINVAL: longer than 64 bytes by append or insert; shorter than what trim or chop is to drop.
+ */
+NNG_DECL void *nng_msg_header(nng_msg *msg) PINWHEEL_SYM(nng_msg_header);
+NNG_DECL size_t nng_msg_header_len(const nng_msg *msg) PINWHEEL_SYM(nng_msg_header_len);
+NNG_DECL void nng_msg_header_clear(nng_msg *msg) PINWHEEL_SYM(nng_msg_header_clear);
+NNG_DECL nng_err nng_msg_header_append(nng_msg *msg, const void *data, size_t size)
+    PINWHEEL_SYM(nng_msg_header_append);
+NNG_DECL nng_err nng_msg_header_insert(nng_msg *msg, const void *data, size_t size)
+    PINWHEEL_SYM(nng_msg_header_insert);
+NNG_DECL nng_err nng_msg_header_trim(nng_msg *msg, size_t size) PINWHEEL_SYM(nng_msg_header_trim);
+NNG_DECL nng_err nng_msg_header_chop(nng_msg *msg, size_t size) PINWHEEL_SYM(nng_msg_header_chop);
+NNG_DECL nng_err nng_msg_header_append_u16(nng_msg *msg, uint16_t value) PINWHEEL_SYM(nng_msg_header_append_u16);
+NNG_DECL nng_err nng_msg_header_append_u32(nng_msg *msg, uint32_t value) PINWHEEL_SYM(nng_msg_header_append_u32);
+NNG_DECL nng_err nng_msg_header_append_u64(nng_msg *msg, uint64_t value) PINWHEEL_SYM(nng_msg_header_append_u64);
+NNG_DECL nng_err nng_msg_header_insert_u16(nng_msg *msg, uint16_t value) PINWHEEL_SYM(nng_msg_header_insert_u16);
+NNG_DECL nng_err nng_msg_header_insert_u32(nng_msg *msg, uint32_t value) PINWHEEL_SYM(nng_msg_header_insert_u32);
+NNG_DECL nng_err nng_msg_header_insert_u64(nng_msg *msg, uint64_t value) PINWHEEL_SYM(nng_msg_header_insert_u64);
+NNG_DECL nng_err nng_msg_header_trim_u16(nng_msg *msg, uint16_t *value) PINWHEEL_SYM(nng_msg_header_trim_u16);
+NNG_DECL nng_err nng_msg_header_trim_u32(nng_msg *msg, uint32_t *value) PINWHEEL_SYM(nng_msg_header_trim_u32);
+NNG_DECL nng_err nng_msg_header_trim_u64(nng_msg *msg, uint64_t *value) PINWHEEL_SYM(nng_msg_header_trim_u64);
+NNG_DECL nng_err nng_msg_header_chop_u16(nng_msg *msg, uint16_t *value) PINWHEEL_SYM(nng_msg_header_chop_u16);
+NNG_DECL nng_err nng_msg_header_chop_u32(nng_msg *msg, uint32_t *value) PINWHEEL_SYM(nng_msg_header_chop_u32);
+NNG_DECL nng_err nng_msg_header_chop_u64(nng_msg *msg, uint64_t *value) PINWHEEL_SYM(nng_msg_header_chop_u64);
+
+/* nng_msg_set_pipe, nng_msg_get_pipe: the pipe, kept as it is given; a fresh message's id is 0. */
+NNG_DECL void nng_msg_set_pipe(nng_msg *msg, nng_pipe pipe) PINWHEEL_SYM(nng_msg_set_pipe);
+NNG_DECL nng_pipe nng_msg_get_pipe(const nng_msg *msg) PINWHEEL_SYM(nng_msg_get_pipe);
+
+/* ---- Memory ------------------------------------------------------------------------------------------------ */
+
+/*
+ * nng_alloc: memory from where messages have theirs.
+ *
+ * Context:    any thread, no running engine needed; may wait for the allocator's lock.
+ * Ownership:  the caller's, until nng_free; never the C library's free().
+ * Effect:     zero bytes, aligned to 64. NULL: size is 0, or there is no memory.
+ * Units:      bytes.
+ * Source:     NNG 2.x's header and its memory chapter, which promises 8 bytes of alignment and no zeros.
+ */
+NNG_DECL void *nng_alloc(size_t size) PINWHEEL_SYM(nng_alloc);
+
+/* nng_free: gives it back, on any thread; size is what nng_alloc was given. NULL: no effect. */
+NNG_DECL void nng_free(void *memory, size_t size) PINWHEEL_SYM(nng_free);
+
+/* nng_strdup: a copy of a string, by nng_alloc; NULL: no memory. A NULL text is misuse (R27). */
+NNG_DECL char *nng_strdup(const char *text) PINWHEEL_SYM(nng_strdup);
+
+/* nng_strfree: nng_free(text, strlen(text) + 1). NULL: no effect. */
+NNG_DECL void nng_strfree(char *text) PINWHEEL_SYM(nng_strfree);
+
+/* ---- Threads and synchronization ---------------------------------------------------------------------------- */
+
+typedef struct nng_thread nng_thread;
+typedef struct nng_mtx nng_mtx;
+typedef struct nng_cv nng_cv;
+
+/*
+ * nng_thread_create: starts a thread that calls func(arg), and ends with it.
+ *
+ * Context:    any thread, no running engine needed; does not wait for func. The thread is one of the system's, not a
+ *             shard: it may block. SIGPIPE is blocked in it.
+ * Ownership:  the handle is the caller's, until nng_thread_destroy. arg is passed on, never looked at.
+ * Effect:     *thrp is written on success only; func may run before that.
+ * Errors:     NNG_ENOMEM (no memory, or no more threads). A NULL func or thrp is misuse (R27).
+ * Source:     NNG 2.x's header and its threads chapter.
+ */
+NNG_DECL nng_err nng_thread_create(nng_thread **thrp, void (*func)(void *), void *arg)
+    PINWHEEL_SYM(nng_thread_create);
+
+/*
+ * nng_thread_destroy: waits until func has returned, and releases the handle. NULL: no effect.
+ *
+ * Context:    any thread but that one, where it is misuse (R27); may block on func, so the caller must hold no lock
+ *             that func takes. In a callback it holds up the shard, and func must not wait for that shard.
+ * Ownership:  takes the handle.
+ */
+NNG_DECL void nng_thread_destroy(nng_thread *thr) PINWHEEL_SYM(nng_thread_destroy);
+
+/*
+ * nng_thread_set_name: what debuggers and top call the thread; NULL thread: the calling one.
+ *
+ * Context:    any thread; does not block.
+ * Ownership:  name is read during the call only. A NULL name is misuse (R27).
+ * Effect:     the first 15 bytes of the name.
+ */
+NNG_DECL void nng_thread_set_name(nng_thread *thr, const char *name) PINWHEEL_SYM(nng_thread_set_name);
+
+/*
+ * nng_mtx_alloc, nng_mtx_free: a lock that one thread holds at a time.
+ *
+ * Context:    any thread, no running engine needed. free: nobody holds it, waits for it, or has a condition variable
+ *             of it. free of NULL: no effect.
+ * Ownership:  the caller's, until nng_mtx_free. *mtxp is written on success only.
+ * Errors:     NNG_ENOMEM. Freeing a lock that is held is misuse (R27).
+ * Source:     NNG 2.x's header and its synchronization chapter.
+ */
+NNG_DECL nng_err nng_mtx_alloc(nng_mtx **mtxp) PINWHEEL_SYM(nng_mtx_alloc);
+NNG_DECL void nng_mtx_free(nng_mtx *mtx) PINWHEEL_SYM(nng_mtx_free);
+
+/*
+ * nng_mtx_lock, nng_mtx_unlock: takes the lock, gives it back.
+ *
+ * Context:    lock may block on its holder; in a callback that holds up the shard (see H3 for what it must not wait
+ *             for). unlock never blocks.
+ * Errors:     a lock by the thread that holds it, an unlock by a thread that does not: misuse (R27), no effect.
+ */
+NNG_DECL void nng_mtx_lock(nng_mtx *mtx) PINWHEEL_SYM(nng_mtx_lock);
+NNG_DECL void nng_mtx_unlock(nng_mtx *mtx) PINWHEEL_SYM(nng_mtx_unlock);
+
+/*
+ * nng_cv_alloc, nng_cv_free: a condition variable that belongs to a lock.
+ *
+ * Context:    any thread, no running engine needed. free: nobody waits, but for threads that have been woken and are
+ *             about to return: it may block until they have. free of NULL: no effect.
+ * Ownership:  the caller's, until nng_cv_free. *cvp is written on success only. The lock must outlive it.
+ * Errors:     NNG_ENOMEM.
+ */
+NNG_DECL nng_err nng_cv_alloc(nng_cv **cvp, nng_mtx *mtx) PINWHEEL_SYM(nng_cv_alloc);
+NNG_DECL void nng_cv_free(nng_cv *cv) PINWHEEL_SYM(nng_cv_free);
+
+/*
+ * nng_cv_wait, nng_cv_until: give the lock back, sleep until woken, take the lock again.
+ *
+ * Context:    the thread that holds the lock; may block on a wake, and on the lock. In a callback that holds up the
+ *             shard: what wakes it must not need that shard.
+ * Effect:     may return without a wake, so the condition is tested in a loop. The lock is held again in every case.
+ * Units:      until: milliseconds on nng_clock; never early. All ones: never. A time in the past, 0 included: the
+ *             lock is given up for a moment and the answer is NNG_ETIMEDOUT.
+ * Errors:     until: NNG_ETIMEDOUT. Without the lock: misuse (R27), no effect (until: NNG_EINVAL).
+ * Source:     NNG 2.x's header and its synchronization chapter; NNG answers NNG_EAGAIN to the time 0.
+ */
+NNG_DECL void nng_cv_wait(nng_cv *cv) PINWHEEL_SYM(nng_cv_wait);
+NNG_DECL nng_err nng_cv_until(nng_cv *cv, nng_time when) PINWHEEL_SYM(nng_cv_until);
+
+/* nng_cv_wake, nng_cv_wake1: wake all who wait, or one of them. Any thread, the lock held or not; never block. */
+NNG_DECL void nng_cv_wake(nng_cv *cv) PINWHEEL_SYM(nng_cv_wake);
+NNG_DECL void nng_cv_wake1(nng_cv *cv) PINWHEEL_SYM(nng_cv_wake1);
+
+/*
+ * nng_random: 32 bits that nobody can foresee, from the system's generator; good for keys.
+ *
+ * Context:    any thread; a system call, which may block early in the system's boot.
+ * Errors:     none: where the system has no such numbers the process is ended with a line on stderr.
+ */
+NNG_DECL uint32_t nng_random(void) PINWHEEL_SYM(nng_random);
+
+/* ---- Log --------------------------------------------------------------------------------------------------- */
+
+/* How bad it is: a smaller number is worse. The values are syslog's. */
+typedef enum nng_log_level {
+	NNG_LOG_NONE = 0, /* for nng_log_set_level only: nothing passes */
+	NNG_LOG_ERR = 3,
+	NNG_LOG_WARN = 4,
+	NNG_LOG_NOTICE = 5,
+	NNG_LOG_INFO = 6,
+	NNG_LOG_DEBUG = 7
+} nng_log_level;
+
+/* Who says it. The values are syslog's; NNG_LOG_AUTH is its AUTHPRIV. */
+typedef enum nng_log_facility {
+	NNG_LOG_USER = 1,
+	NNG_LOG_DAEMON = 3,
+	NNG_LOG_AUTH = 10,
+	NNG_LOG_LOCAL0 = 16,
+	NNG_LOG_LOCAL1 = 17,
+	NNG_LOG_LOCAL2 = 18,
+	NNG_LOG_LOCAL3 = 19,
+	NNG_LOG_LOCAL4 = 20,
+	NNG_LOG_LOCAL5 = 21,
+	NNG_LOG_LOCAL6 = 22,
+	NNG_LOG_LOCAL7 = 23
+} nng_log_facility;
+
+/*
+ * A logger: where messages go.
+ *
+ * Context:    called on the thread that logs, several at once; on a shard's thread too, which it holds up. It must
+ *             not start or stop the engine, nor call a function that waits.
+ * Ownership:  msgid (may be NULL) and msg (without a newline, unless the caller's text has one) hold during the call.
+ */
+typedef void (*nng_logger)(nng_log_level level, nng_log_facility facility, const char *msgid, const char *msg);
+
+/*
+ * The loggers of the library.
+ *
+ *   nng_null_logger    drops the message; the one that is set at first
+ *   nng_stderr_logger  one line on stderr: local time, level, msgid, text; in colours by level on a terminal, unless
+ *                      NO_COLOR or NNG_LOG_NO_COLOR is in the environment
+ *   nng_system_logger  syslog(3), as the program's openlog() arranged it
+ */
+NNG_DECL void nng_null_logger(nng_log_level level, nng_log_facility facility, const char *msgid, const char *msg)
+    PINWHEEL_SYM(nng_null_logger);
+NNG_DECL void nng_stderr_logger(nng_log_level level, nng_log_facility facility, const char *msgid, const char *msg)
+    PINWHEEL_SYM(nng_stderr_logger);
+NNG_DECL void nng_system_logger(nng_log_level level, nng_log_facility facility, const char *msgid, const char *msg)
+    PINWHEEL_SYM(nng_system_logger);
+
+/*
+ * nng_log_set_logger: the logger from now on; NULL: nng_null_logger.
+ *
+ * Context:    any thread; wait-free. A message that another thread is logging may still reach the old one.
+ * Effect:     holds across nng_fini. The library's own lines (misuse, a bad setting, a call that waits too long) are
+ *             on stderr and in pinwheel_config.on_log as ever; a logger gets them as well, with msgid "pinwheel",
+ *             NNG_LOG_ERR for misuse and NNG_LOG_WARN for others, but nng_stderr_logger does not say them twice.
+ * Source:     NNG 2.x's header and its logging chapter.
+ */
+NNG_DECL void nng_log_set_logger(nng_logger logger) PINWHEEL_SYM(nng_log_set_logger);
+
+/* nng_log_set_level, nng_log_get_level: the mildest level that passes, NNG_LOG_NOTICE at first. Any thread;
+ * wait-free. */
+NNG_DECL void nng_log_set_level(nng_log_level level) PINWHEEL_SYM(nng_log_set_level);
+NNG_DECL nng_log_level nng_log_get_level(void) PINWHEEL_SYM(nng_log_get_level);
+
+/* nng_log_set_facility: what the logger is told as facility, NNG_LOG_USER at first. Any thread; wait-free. */
+NNG_DECL void nng_log_set_facility(nng_log_facility facility) PINWHEEL_SYM(nng_log_set_facility);
+
+/*
+ * nng_log_err, _warn, _notice, _info, _debug, nng_log_auth: log a message, made as printf makes it.
+ *
+ * Context:    any thread; blocks as the logger does. Below the level nothing is formatted and nobody is called.
+ * Ownership:  msgid names the kind of message; NULL: none. All is read during the call only. A NULL msg is misuse
+ *             (R27).
+ * Effect:     the logger is called with the text, cut to 1023 bytes. auth: with facility NNG_LOG_AUTH, and at the
+ *             level it is given; NNG_LOG_NONE and what is no level: not logged.
+ */
+NNG_DECL void nng_log_err(const char *msgid, const char *msg, ...) PINWHEEL_SYM(nng_log_err);
+NNG_DECL void nng_log_warn(const char *msgid, const char *msg, ...) PINWHEEL_SYM(nng_log_warn);
+NNG_DECL void nng_log_notice(const char *msgid, const char *msg, ...) PINWHEEL_SYM(nng_log_notice);
+NNG_DECL void nng_log_info(const char *msgid, const char *msg, ...) PINWHEEL_SYM(nng_log_info);
+NNG_DECL void nng_log_debug(const char *msgid, const char *msg, ...) PINWHEEL_SYM(nng_log_debug);
+NNG_DECL void nng_log_auth(nng_log_level level, const char *msgid, const char *msg, ...) PINWHEEL_SYM(nng_log_auth);
 
 /* ---- Addresses --------------------------------------------------------------------------------------------- */
 

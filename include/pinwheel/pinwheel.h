@@ -391,6 +391,17 @@ PINWHEEL_DECL size_t pinwheel_dump_each(pinwheel_outstanding_fn fn, void *arg);
  */
 PINWHEEL_DECL size_t pinwheel_dump(FILE *out);
 
+/* ---- Messages ---------------------------------------------------------------------------------------------- */
+
+/*
+ * pinwheel_msg_body: the body's bytes, to be read only; nng_msg_len says how many they are.
+ *
+ * Context:    any thread; wait-free; beside other functions that take a const message. A NULL message is misuse.
+ * Ownership:  the message's; holds until the next call that changes the body's length or capacity, or nng_msg_body.
+ * Effect:     a body shared with duplicates stays shared, where nng_msg_body must copy it. Never NULL.
+ */
+PINWHEEL_DECL const void *pinwheel_msg_body(const nng_msg *msg);
+
 /* ---- Settings ---------------------------------------------------------------------------------------------- */
 
 /* name: as in the environment; value: as it would be written there; source: "configuration", "environment" or

@@ -12,9 +12,9 @@ mkdir -p "$work"
 	sed -n 's/.*[^#]*PINWHEEL_SYM(\(nng_[a-z0-9_]*\)).*/pinwheel_\1/p' "$source/include/nng/nng.h"
 	tr '\n' ' ' <"$source/include/pinwheel/pinwheel.h" | grep -o 'PINWHEEL_DECL [^;(]*(' |
 		sed -n 's/.*[ *]\(pinwheel_[a-z0-9_]*\)($/\1/p'
-} | sort >"$work/declared"
+} | sed 's/$/@@PINWHEEL_0/' | sort >"$work/declared"
 nm -D --defined-only "$shared" | awk '$2 != "A" { print $3 }' | sort >"$work/exported"
-sed 's/$/@@PINWHEEL_0/' "$work/declared" | diff -u - "$work/exported" || {
+diff -u "$work/declared" "$work/exported" || {
 	echo "declared (-) and exported (+) differ"
 	exit 1
 }

@@ -27,6 +27,10 @@ static_assert(std::is_same<decltype(nng_aio_start), bool(nng_aio *, nng_aio_canc
 static_assert(std::is_same<decltype(nng_aio_set_iov), nng_err(nng_aio *, unsigned, const nng_iov *)>::value, "iov");
 static_assert(std::is_same<nng_duration, std::int32_t>::value, "milliseconds");
 static_assert(std::is_same<nng_time, std::uint64_t>::value, "milliseconds");
+static_assert(std::is_same<decltype(nng_msg_dup), int(nng_msg **, const nng_msg *)>::value, "msg dup");
+static_assert(std::is_same<decltype(nng_msg_get_pipe), nng_pipe(const nng_msg *)>::value, "msg pipe");
+static_assert(std::is_same<decltype(nng_cv_until), int(nng_cv *, nng_time)>::value, "cv until");
+static_assert(std::is_same<decltype(&nng_null_logger), nng_logger>::value, "logger");
 static_assert(NNG_ESTOPPED == 999 && NNG_ESYSERR == 0x10000000, "values");
 static_assert(sizeof(nng_sockaddr) == 136 && sizeof(nng_iov) == 16, "layouts");
 static_assert(std::is_standard_layout<pinwheel_config>::value, "a C layout");
@@ -84,6 +88,30 @@ consumer()
 	default:
 		return pinwheel_aio_wait_until(aio, PINWHEEL_NEVER_NS);
 	}
+}
+
+[[maybe_unused]] int
+neighbours()
+{
+	static const auto logger = [](nng_log_level level, nng_log_facility, const char *, const char *) {
+		(void) level;
+	};
+	nng_log_set_logger(logger);
+	nng_log_err("ID", "%d", 1);
+	nng_mtx *mtx;
+	nng_cv *cv;
+	nng_thread *thread;
+	nng_msg *msg;
+	nng_pipe pipe = NNG_PIPE_INITIALIZER;
+	int rv = nng_mtx_alloc(&mtx);
+	if (rv != 0 || (rv = nng_cv_alloc(&cv, mtx)) != 0 || (rv = nng_msg_alloc(&msg, 8)) != 0 ||
+	    (rv = nng_thread_create(&thread, [](void *arg) { nng_cv_wake(static_cast<nng_cv *>(arg)); }, cv)) != 0) {
+		return rv;
+	}
+	nng_msg_set_pipe(msg, pipe);
+	auto *bytes = static_cast<char *>(nng_msg_body(msg));
+	const void *read = pinwheel_msg_body(msg);
+	return bytes == read && nng_cv_until(cv, nng_clock() + 1) == NNG_ETIMEDOUT;
 }
 
 /* Law: one cancel function type takes a function declared for 1.x and one declared for 2.x, in C++ too (R25).

@@ -44,6 +44,10 @@ _Static_assert(NNG_DURATION_INFINITE == -1 && NNG_DURATION_DEFAULT == -2 && NNG_
 _Static_assert(NNG_AF_UNSPEC == 0 && NNG_AF_INPROC == 1 && NNG_AF_IPC == 2, "families");
 _Static_assert(NNG_AF_INET == 3 && NNG_AF_INET6 == 4 && NNG_AF_ABSTRACT == 5, "families");
 _Static_assert(NNG_MAXADDRLEN == 128 && NNG_MAXADDRSTRLEN == 144, "limits");
+_Static_assert(NNG_LOG_NONE == 0 && NNG_LOG_ERR == 3 && NNG_LOG_WARN == 4 && NNG_LOG_NOTICE == 5, "levels");
+_Static_assert(NNG_LOG_INFO == 6 && NNG_LOG_DEBUG == 7, "levels");
+_Static_assert(NNG_LOG_USER == 1 && NNG_LOG_DAEMON == 3 && NNG_LOG_AUTH == 10 && NNG_LOG_LOCAL0 == 16, "facilities");
+_Static_assert(NNG_LOG_LOCAL7 == 23, "facilities");
 
 /* Layouts of NNG 2.x, which programs fill member by member. */
 _Static_assert(sizeof(nng_iov) == sizeof(void *) + sizeof(size_t) && offsetof(nng_iov, iov_buf) == 0, "nng_iov");
@@ -68,6 +72,23 @@ _Static_assert(IS(&nng_aio_skip_callback, void (*)(nng_aio *, bool *)), "nng_aio
 _Static_assert(IS(&nng_sleep_aio, void (*)(nng_duration, nng_aio *)), "nng_sleep_aio");
 _Static_assert(IS(&nng_init, nng_err (*)(const nng_init_params *)), "nng_init");
 _Static_assert(IS(&nng_strerror, const char *(*) (nng_err)), "nng_strerror");
+_Static_assert(IS(&nng_msg_alloc, int (*)(nng_msg **, size_t)), "nng_msg_alloc");
+_Static_assert(IS(&nng_msg_dup, int (*)(nng_msg **, const nng_msg *)), "nng_msg_dup");
+_Static_assert(IS(&nng_msg_capacity, size_t(*)(nng_msg *)), "nng_msg_capacity");
+_Static_assert(IS(&nng_msg_len, size_t(*)(const nng_msg *)), "nng_msg_len");
+_Static_assert(IS(&nng_msg_append, int (*)(nng_msg *, const void *, size_t)), "nng_msg_append");
+_Static_assert(IS(&nng_msg_header_trim_u16, int (*)(nng_msg *, uint16_t *)), "nng_msg_header_trim_u16");
+_Static_assert(IS(&nng_msg_chop_u64, int (*)(nng_msg *, uint64_t *)), "nng_msg_chop_u64");
+_Static_assert(IS(&nng_msg_set_pipe, void (*)(nng_msg *, nng_pipe)), "nng_msg_set_pipe");
+_Static_assert(IS(&nng_msg_get_pipe, nng_pipe(*)(const nng_msg *)), "nng_msg_get_pipe");
+_Static_assert(IS(((nng_pipe) NNG_PIPE_INITIALIZER).id, uint32_t), "nng_pipe");
+_Static_assert(IS(&nng_free, void (*)(void *, size_t)), "nng_free");
+_Static_assert(IS(&nng_strdup, char *(*) (const char *) ), "nng_strdup");
+_Static_assert(IS(&nng_thread_create, int (*)(nng_thread **, void (*)(void *), void *)), "nng_thread_create");
+_Static_assert(IS(&nng_cv_until, int (*)(nng_cv *, nng_time)), "nng_cv_until");
+_Static_assert(IS(&nng_random, uint32_t(*)(void)), "nng_random");
+_Static_assert(IS(&nng_stderr_logger, nng_logger), "nng_stderr_logger");
+_Static_assert(IS(&nng_log_auth, void (*)(nng_log_level, const char *, const char *, ...)), "nng_log_auth");
 _Static_assert(IS(&nng_stream_dialer_alloc, nng_err (*)(nng_stream_dialer **, const char *)), "dialer alloc");
 _Static_assert(IS(&nng_stream_peer_addr, const nng_sockaddr *(*) (nng_stream *) ), "peer_addr");
 
