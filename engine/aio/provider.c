@@ -270,7 +270,7 @@ struct deferral {
 	void *arg;
 	uint64_t deadline_ns;
 	uint64_t near_ns;
-	uint8_t op_flags;
+	bool begun; /* it goes on: what begin cleared may have been set since */
 };
 
 /* Tries word -> after (DEFERRED, an abort included) and pays what is then owed: the wheel, or a request entry. False:
@@ -290,7 +290,11 @@ go_deferred(nng_aio *aio, uint64_t *word, uint64_t after, const struct deferral 
 	if ((after & PW_ABORT) != 0) {
 		after |= PW_QUEUED; /* remembered since begin: home calls fn, never this stack (R12, R23) */
 	}
-	aio->op_flags = d->op_flags;
+	if (!d->begun) {
+		aio->op_flags = 0;
+	} else if ((aio->op_flags & PW_OP_SKIP) != 0) {
+		aio->op_flags &= PW_OP_OUTPUTS; /* the request dies here: fn takes its place */
+	}
 	aio->fn_arg = d->arg;
 	pw_aio_set_fn(aio, d->fn);
 	pw_store_relaxed_64(&aio->deadline_ns, deadline_ns); /* relaxed: the CAS hands it over */
@@ -329,7 +333,7 @@ nng_aio_defer(nng_aio *aio, nng_aio_cancelfn fn, void *arg)
 		if (!implied) {
 			d.deadline_ns = pw_load_relaxed_64(&aio->deadline_ns);
 			d.near_ns = near_ns(0);
-			d.op_flags = aio->op_flags & PW_OP_OUTPUTS;
+			d.begun = true;
 			after = pw_word_with_state(word, PW_DEFERRED);
 		} else { /* no begin: implied, and not refused (R13) */
 			if (!fixed) {
@@ -344,7 +348,7 @@ nng_aio_defer(nng_aio *aio, nng_aio_cancelfn fn, void *arg)
 				}
 				continue;
 			}
-			d.op_flags = 0;
+			d.begun = false;
 			aio->count = 0;
 			stamp_age(aio, d.near_ns);
 			move_home(aio, word, pw_shard_self());
