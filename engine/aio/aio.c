@@ -31,8 +31,8 @@
 
 /* ---- alloc */
 
-/* Which shard an aio is born on: the caller's own, or for outside threads each in turn. NULL: the engine has just been
- * shut down. */
+/* Which shard an aio is born on: the caller's own, or for outside threads each in turn that has a thread (a lent one may
+ * have nobody who polls it, unless there are no others). NULL: the engine has just been shut down. */
 static struct pw_shard *
 choose_home(void)
 {
@@ -40,7 +40,7 @@ choose_home(void)
 	if (thread->shard != NULL || thread->lent != NULL) {
 		return thread->shard != NULL ? thread->shard : thread->lent;
 	}
-	unsigned count = pw_fleet_count();
+	unsigned count = pw_fleet_spread();
 	if (count == 0) {
 		return NULL;
 	}
@@ -79,8 +79,9 @@ init_slot(nng_aio *aio, uint32_t slot, unsigned home, void (*cb)(void *), void *
 	(void) pw_exchange_acq_rel_64(&aio->word, PW_IDLE | lap);
 }
 
+/* `shard` was chosen in this engine (pw_fleet_engine). NNG_ESTOPPED: it does not run any more. */
 static nng_err
-alloc_on(nng_aio **aiop, struct pw_shard *shard, unsigned home_flags, void (*cb)(void *), void *arg)
+alloc_on(nng_aio **aiop, uint32_t engine, struct pw_shard *shard, unsigned home_flags, void (*cb)(void *), void *arg)
 {
 	uint32_t slot;
 	nng_aio *aio = pw_arena_alloc(&shard->arena, &slot);
@@ -90,8 +91,8 @@ alloc_on(nng_aio **aiop, struct pw_shard *shard, unsigned home_flags, void (*cb)
 	init_slot(aio, slot, shard->settings.id | home_flags, cb, arg);
 	/* nng_fini stores its state, then walks the slots. Either the walk finds this one as it is now, or the exchange
 	 * above read what the walk wrote, and then this load sees the state. */
-	/* And the engine that runs now need not be the one for which `shard` was chosen: it may have fewer. */
-	if (!pw_fleet_open() || pw_fleet_index(pw_aio_home(aio)) >= pw_fleet_count()) {
+	/* And the engine that runs now need not be the one in which `shard` was chosen: it may have fewer, or lend it. */
+	if (!pw_fleet_open() || pw_fleet_engine() != engine || pw_fleet_index(pw_aio_home(aio)) >= pw_fleet_count()) {
 		pw_aio_release(aio);
 		return NNG_ESTOPPED;
 	}
@@ -111,8 +112,9 @@ nng_aio_alloc(nng_aio **aiop, void (*cb)(void *), void *arg)
 		if (rv != NNG_OK) {
 			return rv;
 		}
+		uint32_t engine = pw_fleet_engine();
 		struct pw_shard *home = choose_home();
-		rv = home != NULL ? alloc_on(aiop, home, 0, cb, arg) : NNG_ESTOPPED;
+		rv = home != NULL ? alloc_on(aiop, engine, home, 0, cb, arg) : NNG_ESTOPPED;
 		if (rv != NNG_ESTOPPED) {
 			return rv;
 		}
@@ -131,10 +133,11 @@ pinwheel_aio_alloc_on(nng_aio **aiop, int shard, void (*cb)(void *), void *arg)
 		if (rv != NNG_OK) {
 			return rv;
 		}
+		uint32_t engine = pw_fleet_engine();
 		if (shard < 0 || (unsigned) shard >= pw_fleet_count()) {
 			return NNG_EINVAL;
 		}
-		rv = alloc_on(aiop, pw_fleet_nth((unsigned) shard), PW_HOME_PINNED, cb, arg);
+		rv = alloc_on(aiop, engine, pw_fleet_nth((unsigned) shard), PW_HOME_PINNED, cb, arg);
 		if (rv != NNG_ESTOPPED) {
 			return rv;
 		}
@@ -144,7 +147,7 @@ pinwheel_aio_alloc_on(nng_aio **aiop, int shard, void (*cb)(void *), void *arg)
 nng_err
 pw_aio_alloc_internal(nng_aio **aiop, struct pw_shard *shard, void (*cb)(void *), void *arg)
 {
-	return alloc_on(aiop, shard, PW_HOME_PINNED, cb, arg);
+	return alloc_on(aiop, pw_fleet_engine(), shard, PW_HOME_PINNED, cb, arg);
 }
 
 int
@@ -272,8 +275,9 @@ block(nng_aio *aio, const char *function, uint64_t word, uint64_t deadline_ns, u
 		}
 		return;
 	}
-	if (!pw_futex_wait(&aio->word, pw_word_low(word), *report_ns < deadline_ns ? *report_ns : deadline_ns) &&
-	    pw_clock_now_ns() >= *report_ns) {
+	/* A wait that its own deadline ends first is not named, however late the machine wakes it. */
+	uint64_t until_ns = *report_ns < deadline_ns ? *report_ns : deadline_ns;
+	if (!pw_futex_wait(&aio->word, pw_word_low(word), until_ns) && until_ns == *report_ns) {
 		char text[128];
 		*report_ns = PW_NEVER_NS;
 		pw_log("pinwheel: %s: shard %u has waited 1 s in a callback of %p for %p (%s)", function,

@@ -41,8 +41,7 @@ name_function(uintptr_t function, char *module, size_t size, const char **symbol
 	}
 }
 
-/* A slot may be released, and poisoned, while it is looked at: its memory stays. */
-__attribute__((no_sanitize("address"))) static void
+static void
 visit(void *context, void *slot, uint32_t slot_number)
 {
 	struct walk *walk = context;
@@ -52,10 +51,10 @@ visit(void *context, void *slot, uint32_t slot_number)
 	if (!pw_word_busy(word)) {
 		return;
 	}
-	uint64_t deadline_ns = pw_load_relaxed_64(&aio->deadline_ns);
-	uint32_t age_ms = pw_load_relaxed_32(&aio->timer.note);
-	uintptr_t function = (uintptr_t) pw_load_relaxed_64(&aio->fn);
-	unsigned home = pw_load_relaxed_16(&aio->home) & PW_HOME_MASK;
+	uint64_t deadline_ns = pw_peek_64(&aio->deadline_ns);
+	uint32_t age_ms = pw_peek_32(&aio->timer.note);
+	uintptr_t function = (uintptr_t) pw_peek_64(&aio->fn);
+	unsigned home = pw_peek_16(&aio->home) & PW_HOME_MASK;
 	uint64_t again = pw_load_acquire_64(&aio->word);
 	if (!pw_word_busy(again)) {
 		return;

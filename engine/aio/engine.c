@@ -3,22 +3,44 @@
  * engine.c: the life of the engine as a whole: start on first use, nng_init, nng_fini, fork, lent shards, time.
  *
  * One lock (the starter's) is held by whoever starts or stops the engine; nothing that an operation does takes it. A
- * start on first use is one acquire load when the engine runs.
+ * start on first use is one acquire load when the engine runs. It is not undone when the handle it was for cannot be
+ * had (NNG_ENOMEM): other threads may have begun to use the engine, which only nng_fini's procedure could take from
+ * them again. What runs then is idle, serves the next call, and is ended by nng_fini like any engine started on first
+ * use. "Nothing is left started" is said of a start that fails.
  *
  * nng_fini, the last one:
  *   1  state DRAINING: new handles wait (outside) or get NNG_ESTOPPED (on a shard thread)
  *   2  every live slot is marked STOPPED and aborted. Slots are found by walking the arenas, under whose lock new
- *      ones are given out: aio.c's alloc argues why none is missed
+ *      ones are given out: stop_slot says why none is missed
  *   3  the shards visit all their timers and link none again
- *   4  until no slot is busy, QUEUED or TIMER: the walk is repeated. What is waited for is user code (a provider
- *      that ignores its cancel, a callback) and requesters between their CAS and their enqueue
- *   5  state CLOSING, and every word that is idle without holds is changed once more (its EPOCH advances). A refusal
- *      or a finish from OPEN loads the word, then the state, then does its CAS. If it loaded the word before this
- *      change, the CAS either came before it, and then the word is found busy and waited for, or fails; if after,
- *      it acquires the change and sees CLOSING, and leaves the word IDLE without a completion. So no completion
- *      is posted any more, however long a thread was suspended on the way to it
- *   6  loops end, threads are joined, state NONE
+ *   4  the walk is repeated until nothing is left of the operations accepted before step 2. What is waited for is user
+ *      code: a provider that ignores its cancel, a callback
+ *   5  state SETTLING: from now on a refused start, and a finish from OPEN, leave the word IDLE without a completion if
+ *      the caller is an outside thread. The walk is repeated until all is calm: no slot is busy, QUEUED or TIMER. Now
+ *      callbacks have come to their ends, and requesters who were between their CAS and their enqueue
+ *   6  state CLOSING: the same for the shards' threads. Every word is changed once more (its EPOCH advances). Those
+ *      calls load the word, then the state, then do their CAS. If one loaded the word before this change, its CAS
+ *      either came before it, and then the word is found busy and waited for, or fails; if after, it acquires the
+ *      change and sees CLOSING. So no completion is posted any more, however long a thread was suspended on the way to
+ *      it
+ *   7  visitors leave (fleet.h), loops end, threads are joined, state NONE
  * A handle that survives is STOPPED and IDLE without holds.
+ *
+ * Why it ends. A stopped handle accepts nothing, so what was accepted before step 2 is a fixed set; it ends when its
+ * providers and callbacks do. But the engine owes each refusal a completion, and a finish from OPEN too; threads that
+ * never leave off starting stopped handles would keep some slot busy for ever. So there is a point after which they get
+ * none: SETTLING. A thread outside cannot tell it from the end of nng_fini, which it must expect at any moment. A
+ * callback can, since nng_fini waits for it, so callbacks keep their completions until all is calm. Then callbacks
+ * alone can go on for ever, those of two handles that start each other, say. They lose theirs too when the shards
+ * have delivered CHAIN_LEAST completions since SETTLING, and CHAIN_EACH more for every live handle; deliveries are
+ * counted, not time: on a machine that stands still nothing is cut off. After either change of state a thread can
+ * still post what it was about to, one completion. A defer without begin is an operation even on a stopped handle
+ * (R13), but bears a later time than the stop, so it does not put off SETTLING, and after it there is none.
+ *
+ * Why calm is calm. A walk is not a moment: while it goes from one end to the other, a callback may start a handle at
+ * the end already seen. So two walks in a row must find nothing held, and no shard may deliver anything from before
+ * the first to after the second. If a slot were busy at the moment between the two, it would be found busy by the
+ * first, if its callback had been called before that, or else be delivered before the second has passed it.
  *
  * fork: the child's copy of the table is forgotten in the child's fork handler; its first nng_aio_alloc makes a
  * fresh engine. A parent's handle in the child is misuse, told by its home's number.
@@ -39,6 +61,12 @@ static struct pw_lock starter = PW_LOCK_INITIALIZER;
 static struct pw_config settings; /* of the last start; under the starter's lock */
 static unsigned users;            /* inits to be undone; under the starter's lock */
 
+/* Lent shards that no thread has ever polled: nng_fini polls them. Under the starter's lock. */
+static struct {
+	unsigned count;
+	struct pw_shard *shard[PW_SHARDS_MAX];
+} adopted;
+
 /* ---- fork */
 
 static void
@@ -47,6 +75,7 @@ forked_child(void)
 	static const struct pw_lock fresh = PW_LOCK_INITIALIZER;
 	starter = fresh; /* another thread of the parent may have held it */
 	users = 0;
+	adopted.count = 0;
 	pw_fleet_forget();
 }
 
@@ -78,19 +107,21 @@ error_of(int negative_errno)
 	}
 }
 
+/* A survivor of an engine that had more shards, or other ones with a thread: home is where it will be served. */
 static void
 rehome(void *context, void *slot, uint32_t slot_number)
 {
 	nng_aio *aio = slot;
-	unsigned count = *(const unsigned *) context;
+	(void) context;
 	(void) slot_number;
 	if ((pw_load_acquire_64(&aio->word) & PW_FREEING) != 0) {
 		return; /* a released slot, or about to be */
 	}
 	unsigned index = pw_fleet_index(pw_aio_home(aio));
-	if (index >= count) {
-		uint16_t pinned = pw_load_relaxed_16(&aio->home) & PW_HOME_PINNED;
-		pw_store_relaxed_16(&aio->home, (uint16_t) (pw_fleet_nth(index % count)->settings.id | pinned));
+	uint16_t pinned = pw_load_relaxed_16(&aio->home) & PW_HOME_PINNED;
+	if (index >= (pinned != 0 ? pw_fleet_count() : pw_fleet_spread())) {
+		unsigned id = pw_fleet_nth(index % pw_fleet_spread())->settings.id;
+		pw_store_relaxed_16(&aio->home, (uint16_t) (id | pinned));
 	}
 }
 
@@ -139,8 +170,9 @@ start_locked(const struct pinwheel_config *given, const nng_init_params *params)
 		forget_log_hook();
 		return error_of(error);
 	}
-	unsigned count = pw_fleet_count();
-	pw_fleet_walk(rehome, &count); /* survivors of an engine that had more shards */
+	pw_fleet_walk(rehome, NULL);
+	pw_store_release_32(&pw_fleet.engine, pw_load_relaxed_32(&pw_fleet.engine) + 1); /* P12 */
+	pw_fleet_admit();
 	pw_store_release_32(&pw_fleet.state, PW_FLEET_RUNNING); /* P12 */
 	return NNG_OK;
 }
@@ -211,15 +243,28 @@ nng_init(const nng_init_params *params)
 
 /* ---- nng_fini */
 
+/* The state was stored before the walk. A slot that is given out but not written yet shows FREEING, from its last life.
+ * Then this changes nothing, but by RMW: alloc writes the fresh word by RMW too, and of the two one is first. Is it
+ * alloc's, this one shows the fresh word; is it this one, alloc has acquired it, and the state that it looks at next
+ * is not open (aio.c). */
 static void
 stop_slot(void *context, void *slot, uint32_t slot_number)
 {
+	nng_aio *aio = slot;
 	(void) context;
 	(void) slot_number;
-	if ((pw_load_acquire_64(&((nng_aio *) slot)->word) & PW_FREEING) == 0) {
-		pw_aio_mark_stopped(slot);
+	if ((pw_fetch_or_acq_rel_64(&aio->word, 0) & PW_FREEING) == 0) { /* P12, carried by the word */
+		pw_aio_mark_stopped(aio);
 	}
 }
+
+/* What a walk has found. */
+struct census {
+	uint32_t stopped_ms; /* given: low bits of the clock after every slot was marked */
+	size_t live;
+	size_t held;      /* busy, QUEUED or TIMER */
+	size_t under_way; /* of them, operations accepted before the stop and not finished */
+};
 
 static bool
 is_held(uint64_t word)
@@ -227,14 +272,28 @@ is_held(uint64_t word)
 	return pw_word_busy(word) || (word & (PW_QUEUED | PW_TIMER)) != 0;
 }
 
-static void
-count_held(void *context, void *slot, uint32_t slot_number)
+/* By the stamp of its acceptance, which may be early by a long turn, never late. (An operation that is older than 24
+ * days looks new. It is waited for as held.) The slot may be released meanwhile, and poisoned: its memory stays. */
+static bool
+is_under_way(const nng_aio *aio, uint64_t word, uint32_t stopped_ms)
 {
-	(void) slot_number;
-	*(size_t *) context += is_held(pw_load_acquire_64(&((nng_aio *) slot)->word));
+	enum pw_state state = pw_word_state(word);
+	uint32_t accepted_ms = pw_peek_32(&aio->timer.note);
+	return state >= PW_BUSY && state <= PW_CANCELING && (int32_t) (accepted_ms - stopped_ms) <= 0;
 }
 
-/* Step 5. */
+static void
+count_slot(void *context, void *slot, uint32_t slot_number)
+{
+	struct census *census = context;
+	uint64_t word = pw_load_acquire_64(&((nng_aio *) slot)->word);
+	(void) slot_number;
+	census->live++;
+	census->held += is_held(word);
+	census->under_way += is_under_way(slot, word, census->stopped_ms);
+}
+
+/* Step 6. */
 static void
 close_slot(void *context, void *slot, uint32_t slot_number)
 {
@@ -250,25 +309,17 @@ close_slot(void *context, void *slot, uint32_t slot_number)
 	} while (!pw_cas_acq_rel_64(&aio->word, &word, after)); /* P12, carried by the word */
 }
 
-#define NAP_FIRST_NS (50 * PW_NS_PER_US)
-#define NAP_LONGEST_NS (5 * PW_NS_PER_MS)
-#define STUCK_REPORT_NS (5 * PW_NS_PER_S)
+/* ---- what the one that shuts down does while it waits */
 
-/* Lent shards that no thread has ever polled: the one that shuts down polls them. Under the starter's lock. */
-static struct {
-	unsigned count;
-	struct pw_shard *shard[PW_SHARDS_MAX];
-} adopted;
-
+/* One whose poller cannot be opened now is tried again after the next walk. */
 static void
 adopt_lent(void)
 {
 	struct pw_thread *thread = pw_thread_self();
 	struct pw_shard *own = thread->lent;
-	adopted.count = 0;
 	for (unsigned i = 0; i < pw_fleet_count(); i++) {
 		struct pw_shard *shard = pw_fleet_nth(i);
-		if (shard->settings.lent && pw_load_acquire_64(&shard->up) == PW_UP_NOT && pw_lent_enter(shard) == 0) {
+		if (shard->settings.lent && pw_lent_claim(shard) && pw_lent_enter(shard) == 0) {
 			adopted.shard[adopted.count++] = shard;
 		}
 	}
@@ -280,45 +331,114 @@ leave_adopted(void)
 {
 	struct pw_thread *thread = pw_thread_self();
 	struct pw_shard *own = thread->lent;
-	for (unsigned i = 0; i < adopted.count; i++) {
-		pw_lent_leave(adopted.shard[i]);
+	while (adopted.count != 0) {
+		pw_lent_leave(adopted.shard[--adopted.count]);
 	}
 	thread->lent = own;
 }
 
-/* What this thread has to do while it waits, until there is nothing left. */
+#define POLLS_PER_WALK 1024 /* they may go on for ever */
+
 static void
 poll_lent(void)
 {
 	struct pw_shard *own = pw_thread_self()->lent;
-	unsigned done;
-	do {
+	unsigned done = 1;
+	adopt_lent();
+	for (unsigned polls = 0; done != 0 && polls < POLLS_PER_WALK; polls++) {
 		done = own != NULL ? pw_lent_poll(own, 0) : 0;
 		for (unsigned i = 0; i < adopted.count; i++) {
 			done += pw_lent_poll(adopted.shard[i], 0);
 		}
-	} while (done != 0);
+	}
 }
 
-/* Walks until `visit` has counted nothing that is busy, queued or linked. */
-static void
-walk_until_quiet(void (*visit)(void *context, void *slot, uint32_t slot_number))
+#define NAP_FIRST_NS (50 * PW_NS_PER_US)
+#define NAP_LONGEST_NS (5 * PW_NS_PER_MS)
+#define STUCK_REPORT_NS (5 * PW_NS_PER_S)
+
+struct patience {
+	uint64_t nap_ns;
+	uint64_t report_ns;
+};
+
+static struct patience
+patience_new(void)
 {
-	uint64_t nap_ns = NAP_FIRST_NS, report_ns = pw_clock_now_ns() + STUCK_REPORT_NS;
-	for (;;) {
+	return (struct patience){ .nap_ns = NAP_FIRST_NS, .report_ns = pw_clock_now_ns() + STUCK_REPORT_NS };
+}
+
+/* Between two walks, the first of which has found so many slots held. */
+static void
+have_patience(struct patience *patience, size_t held)
+{
+	if (held != 0 && pw_clock_now_ns() > patience->report_ns) {
+		pw_log("pinwheel: nng_fini has waited 5 s for %zu operations whose providers or callbacks do not end; "
+		       "pinwheel_dump lists them", held);
+		patience->report_ns = PW_NEVER_NS;
+	}
+	pw_clock_sleep_ns(patience->nap_ns);
+	patience->nap_ns = patience->nap_ns * 2 < NAP_LONGEST_NS ? patience->nap_ns * 2 : NAP_LONGEST_NS;
+}
+
+/* ---- nng_fini's steps */
+
+#define CHAIN_LEAST 1024u
+#define CHAIN_EACH 2u /* one completion that is owed when SETTLING begins, one for the start its callback makes */
+
+/* Completions, of all shards. */
+static uint64_t
+delivered(void)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < pw_fleet_count(); i++) {
+		sum += pw_load_relaxed_64(&pw_fleet_nth(i)->counters.delivered); /* relaxed: ordered by P5 */
+	}
+	return sum;
+}
+
+/* Steps 4 and 5. */
+static void
+settle(void)
+{
+	struct patience patience = patience_new();
+	uint32_t stopped_ms = (uint32_t) (pw_clock_now_ns() / PW_NS_PER_MS);
+	uint64_t so_far = delivered(), enough = UINT64_MAX;
+	for (unsigned calm = 0; calm < 2 && so_far < enough;) {
+		struct census census = { .stopped_ms = stopped_ms };
 		poll_lent();
-		size_t held = 0;
-		pw_fleet_walk(visit, &held);
+		pw_fleet_walk(count_slot, &census);
+		uint64_t now = delivered();
+		calm = census.held == 0 && now == so_far ? calm + 1 : 0;
+		so_far = now;
+		if (census.under_way == 0 && enough == UINT64_MAX) {
+			pw_store_release_32(&pw_fleet.state, PW_FLEET_SETTLING); /* P12 */
+			enough = now + CHAIN_LEAST + CHAIN_EACH * (uint64_t) census.live;
+		}
+		if (calm == 0) {
+			have_patience(&patience, census.held);
+		}
+	}
+}
+
+/* Step 6. After a vain try words are not changed before nothing is held: EPOCH must not come round under a thread that
+ * is suspended. */
+static void
+close_all(void)
+{
+	struct patience patience = patience_new();
+	for (size_t held = 0;;) {
 		if (held == 0) {
-			return;
+			pw_fleet_walk(close_slot, &held);
+			if (held == 0) {
+				return;
+			}
 		}
-		if (pw_clock_now_ns() > report_ns) {
-			pw_log("pinwheel: nng_fini has waited 5 s for %zu operations whose providers or callbacks do not end; "
-			       "pinwheel_dump lists them", held);
-			report_ns = PW_NEVER_NS;
-		}
-		pw_clock_sleep_ns(nap_ns);
-		nap_ns = nap_ns * 2 < NAP_LONGEST_NS ? nap_ns * 2 : NAP_LONGEST_NS;
+		have_patience(&patience, held);
+		poll_lent();
+		struct census census = { 0 };
+		pw_fleet_walk(count_slot, &census);
+		held = census.held;
 	}
 }
 
@@ -339,10 +459,10 @@ nng_fini(void)
 	pw_store_release_32(&pw_fleet.state, PW_FLEET_DRAINING); /* P12 */
 	pw_fleet_walk(stop_slot, NULL);
 	pw_fleet_drain();
-	adopt_lent();
-	walk_until_quiet(count_held);
+	settle();
 	pw_store_release_32(&pw_fleet.state, PW_FLEET_CLOSING); /* P12 */
-	walk_until_quiet(close_slot);
+	close_all();
+	pw_fleet_dismiss();
 	leave_adopted();
 	pw_fleet_join();
 	pw_store_release_32(&pw_fleet.state, PW_FLEET_NONE); /* P12 */
@@ -408,51 +528,73 @@ pinwheel_run_on(int shard, void (*fn)(void *), void *arg)
 	return NNG_OK;
 }
 
-/* The lent shard of that number, entered by this thread. NULL: misuse, reported. */
-static struct pw_shard *
-lent_shard(int index, const char *function)
-{
-	struct pw_shard *lent = pw_thread_self()->lent;
-	const char *why = NULL;
-	struct pw_shard *shard = NULL;
+/* ---- lent shards */
 
-	if (index < 0 || index >= pinwheel_shard_count()) {
-		why = "no shard of that number runs";
-	} else if (shard = pw_fleet_nth((unsigned) index), !shard->settings.lent) {
-		why = "that shard has a thread of its own";
-	} else if (pw_shard_self() != NULL) {
+/* Inside a visit: the lent shard of that number, claimed by this thread, which has none. NULL: *why; or "": nng_fini
+ * has claimed it. */
+static struct pw_shard *
+claim(int index, const char **why)
+{
+	if (index < 0 || (unsigned) index >= pw_fleet_count()) {
+		*why = "no shard of that number runs";
+		return NULL;
+	}
+	struct pw_shard *shard = pw_fleet_nth((unsigned) index);
+	if (!shard->settings.lent) {
+		*why = "that shard has a thread of its own";
+	} else if (pw_lent_claim(shard)) {
+		return shard;
+	} else { /* P12: a claim that failed has acquired the claimer's state */
+		*why = pw_fleet_open() ? "another thread has lent itself to that shard" : "";
+	}
+	return NULL;
+}
+
+/* Makes sure that this thread has lent itself to that shard. 0, or a negative code: misuse is reported. */
+static int
+lend(int index, const char *function)
+{
+	const struct pw_shard *lent = pw_thread_self()->lent;
+	struct pw_shard *shard = NULL;
+	const char *why = "";
+
+	if (pw_shard_self() != NULL) {
 		why = "called inside a callback";
-	} else if (lent != NULL && lent != shard) {
+	} else if (lent != NULL) {
+		if (index == (int) pw_fleet_index(lent->settings.id)) {
+			return 0;
+		}
 		why = "this thread has lent itself to another shard";
-	} else if (lent == NULL && pw_load_acquire_64(&shard->up) != PW_UP_NOT) {
-		why = "another thread has lent itself to that shard";
+	} else if (pw_fleet_visit()) {
+		shard = claim(index, &why);
+		pw_fleet_leave(); /* nng_fini waits for whoever has claimed */
 	}
-	if (why != NULL) {
-		pw_misuse(function, NULL, 0, why);
-		return NULL;
+	if (shard != NULL) {
+		return -(int) error_of(pw_lent_enter(shard));
 	}
-	if (lent == NULL && pw_lent_enter(shard) != 0) {
-		pw_misuse(function, NULL, 0, "the shard's poller could not be opened");
-		return NULL;
+	if (why[0] == '\0') {
+		return -NNG_ESTOPPED;
 	}
-	return shard;
+	pw_misuse(function, NULL, 0, why);
+	return -NNG_EINVAL;
 }
 
 int
 pinwheel_poll(int index, unsigned budget)
 {
-	struct pw_shard *shard = lent_shard(index, "pinwheel_poll");
-	if (shard == NULL) {
-		return -1;
+	int rv = lend(index, "pinwheel_poll");
+	if (rv != 0) {
+		return rv;
 	}
-	return (int) pw_lent_poll(shard, budget);
+	unsigned done = pw_lent_poll(pw_thread_self()->lent, budget);
+	return pw_thread_self()->lent != NULL ? (int) done : -NNG_ESTOPPED; /* nng_fini waited for this poll */
 }
 
 int
 pinwheel_poll_fd(int index)
 {
-	struct pw_shard *shard = lent_shard(index, "pinwheel_poll_fd");
-	return shard == NULL ? -1 : shard->lent_fd;
+	int rv = lend(index, "pinwheel_poll_fd");
+	return rv != 0 ? rv : pw_thread_self()->lent->lent_fd;
 }
 
 bool

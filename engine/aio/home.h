@@ -28,7 +28,7 @@ pw_aio_in_callback(const nng_aio *aio, uint64_t word)
 static inline uint64_t
 pw_aio_shown(const nng_aio *aio, uint64_t word)
 {
-	const struct pw_shard *home = pw_fleet_shard(pw_aio_home(aio));
+	const struct pw_shard *home = pw_fleet_shard(pw_peek_16(&aio->home) & PW_HOME_MASK);
 	bool runs = (pw_load_acquire_64(&home->running) & ~UINT64_C(1)) == (uint64_t) (uintptr_t) aio;
 	return runs ? word | PW_RUNNING : word & ~PW_RUNNING;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * stats.c: the snapshot of one shard. Every figure is a relaxed read of what the shard alone writes: late, never torn.
+ * What describes the shard (settings, thread, poller) is read as a visitor (fleet.h): nng_fini waits for the snapshot
+ * before it takes the shard apart, and there is none of an engine that is being started.
  */
 #include <pinwheel/pinwheel.h>
 
@@ -71,12 +73,10 @@ describe_pinning(struct pw_shard *shard, struct pinwheel_shard_stats *s)
 	s->pinned = true;
 }
 
-nng_err
-pinwheel_stats(int index, struct pinwheel_shard_stats *out)
+/* Inside a visit. */
+static void
+snapshot(int index, struct pinwheel_shard_stats *out)
 {
-	if (out == NULL || out->size == 0 || index < 0 || index >= pinwheel_shard_count()) {
-		return NNG_EINVAL;
-	}
 	struct pw_shard *shard = pw_fleet_nth((unsigned) index);
 	const struct pw_counters *c = &shard->counters;
 	struct pinwheel_shard_stats s = { .size = out->size, .shard = index, .lent = shard->settings.lent };
@@ -123,5 +123,18 @@ pinwheel_stats(int index, struct pinwheel_shard_stats *out)
 	size_t rest = out->size - known;
 	memset((char *) out + known, 0, rest);
 	memcpy(out, &s, known);
-	return NNG_OK;
+}
+
+nng_err
+pinwheel_stats(int index, struct pinwheel_shard_stats *out)
+{
+	if (out == NULL || out->size == 0 || index < 0 || !pw_fleet_visit()) {
+		return NNG_EINVAL;
+	}
+	bool there = (unsigned) index < pw_fleet_count();
+	if (there) {
+		snapshot(index, out);
+	}
+	pw_fleet_leave();
+	return there ? NNG_OK : NNG_EINVAL;
 }

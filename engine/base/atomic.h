@@ -88,6 +88,13 @@
  *   void pw_cpu_relax(void)
  */
 
+/* A relaxed load from a slot that may have been released, and poisoned: its memory stays. For walks over all slots. */
+#if !defined(PW_ATOMIC_C11)
+#define pw_peek_64 pw_load_relaxed_64
+#define pw_peek_32 pw_load_relaxed_32
+#define pw_peek_16 pw_load_relaxed_16
+#endif
+
 /* A counter that one thread writes and any thread may read: a relaxed load and store, no locked operation. */
 static inline void
 pw_count_add(pw_a64 *counter, uint64_t n)

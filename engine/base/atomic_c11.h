@@ -28,6 +28,13 @@ typedef struct { void *_Atomic v; } pw_aptr;
 	static inline void pw_store_relaxed_##W(A *a, T v) { atomic_store_explicit(&a->v, v, memory_order_relaxed); }  \
 	static inline void pw_store_release_##W(A *a, T v) { atomic_store_explicit(&a->v, v, memory_order_release); }
 
+/* A function of its own, compiled without AddressSanitizer. */
+#define PW_C11_PEEK(W, A, T)                                                                                          \
+	__attribute__((no_sanitize("address"), noinline, unused)) static T pw_peek_##W(const A *a)                      \
+	{                                                                                                              \
+		return atomic_load_explicit(&a->v, memory_order_relaxed);                                              \
+	}
+
 #define PW_C11_RMW(W, A, T)                                                                                           \
 	static inline T pw_exchange_acq_rel_##W(A *a, T v)                                                             \
 	{                                                                                                              \
@@ -74,6 +81,9 @@ typedef struct { void *_Atomic v; } pw_aptr;
 
 PW_C11_LOAD_STORE(8, pw_a8, uint8_t)
 PW_C11_LOAD_STORE(16, pw_a16, uint16_t)
+PW_C11_PEEK(64, pw_a64, uint64_t)
+PW_C11_PEEK(32, pw_a32, uint32_t)
+PW_C11_PEEK(16, pw_a16, uint16_t)
 PW_C11_LOAD_STORE(32, pw_a32, uint32_t)
 PW_C11_LOAD_STORE(64, pw_a64, uint64_t)
 PW_C11_LOAD_STORE(ptr, pw_aptr, void *)

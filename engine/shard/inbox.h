@@ -5,7 +5,8 @@
  *
  * who          function            progress
  * any thread   pw_inbox_post       lock-free; waits for nobody (a full ring goes to the overflow stack)
- * owner        pw_inbox_drain      wait-free: at most PW_INBOX_SCAN slots, at most 2 x `budget` entries
+ * owner        pw_inbox_drain      wait-free: at most 2 x `budget` entries; at most PW_INBOX_SCAN slots of the ring,
+ *                                  or PW_INBOX_SLOTS if the ones before hold nothing
  * owner        pw_inbox_park etc.  wait-free
  */
 #ifndef PINWHEEL_SHARD_INBOX_H
@@ -17,7 +18,7 @@
 #ifndef PW_INBOX_SLOTS
 #define PW_INBOX_SLOTS 4096u /* a power of two; 32 KiB */
 #endif
-#define PW_INBOX_SCAN 256u /* slots looked at in one drain */
+#define PW_INBOX_SCAN 256u /* slots looked at in one drain, unless it finds nothing in them */
 
 struct pw_inbox {
 	_Alignas(64) pw_a64 tail;     /* next slot to reserve: producers' CAS */

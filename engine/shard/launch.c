@@ -45,6 +45,16 @@ wait_up(struct pw_shard *shard, enum pw_up not_this)
 	}
 }
 
+/* A lent shard's thread ends it in its next poll. Nobody lends himself to one any more (fleet.h: no visitors). */
+static void
+await_lender(struct pw_shard *shard)
+{
+	uint64_t up = pw_load_acquire_64(&shard->up); /* P12 */
+	while (up == PW_UP_OPENING || up == PW_UP_RUNNING) {
+		up = wait_up(shard, (enum pw_up) up);
+	}
+}
+
 /* Asks for one CPU. Refused, or not in the machine: the shard runs where the scheduler puts it. */
 static void
 pin(struct pw_shard *shard)
@@ -140,8 +150,8 @@ end_all(unsigned count)
 			shard->has_thread = false;
 		} else if (pw_thread_self()->lent == shard) { /* lent, by this very thread */
 			pw_lent_leave(shard);
-		} else if (pw_load_acquire_64(&shard->up) == PW_UP_RUNNING) { /* lent: its thread's next poll ends it */
-			(void) wait_up(shard, PW_UP_RUNNING);
+		} else {
+			await_lender(shard);
 		}
 	}
 }
@@ -192,6 +202,7 @@ pw_fleet_launch(const struct pw_config *config, const struct pw_shard_ops *ops)
 		end_all(begun);
 		return rv;
 	}
+	pw_store_relaxed_32(&pw_fleet.lent, (uint32_t) config->value[PW_SETTING_LENT]);
 	pw_store_release_32(&pw_fleet.count, count);
 	return 0;
 }

@@ -6,6 +6,10 @@
  * the shard's bell, and a timerfd set to the wheel's next tick. A poll that returns 0 has cleared the bell,
  * parked the inbox (so senders ring again) and set the timer, in this order: what comes later makes it readable.
  *
+ * One thread per shard: `up` says whose. NOT: nobody's; OPENING: claimed, by compare-and-swap, and being opened by the
+ * claimer; RUNNING: his, until nng_fini sets the phase END and his next poll ends it. nng_fini claims those that are
+ * nobody's, under the same rule.
+ *
  * Between polls the lending thread is an outside thread: what it starts or finishes goes through the inbox and
  * rings the bell, like anybody's, so the descriptor tells of it.
  */
@@ -37,11 +41,19 @@ close_descriptors(struct pw_shard *shard)
 	}
 }
 
+bool
+pw_lent_claim(struct pw_shard *shard)
+{
+	uint64_t up = PW_UP_NOT;
+	return pw_cas_acq_rel_64(&shard->up, &up, PW_UP_OPENING); /* P12 */
+}
+
 int
 pw_lent_enter(struct pw_shard *shard)
 {
 	int rv = pw_shard_enter(shard, &shard->settings);
 	if (rv != 0) {
+		pw_fleet_set_up(shard, PW_UP_NOT);
 		return rv;
 	}
 	shard->lent_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -52,6 +64,7 @@ pw_lent_enter(struct pw_shard *shard)
 	if (rv != 0) {
 		close_descriptors(shard);
 		pw_shard_leave(shard);
+		pw_fleet_set_up(shard, PW_UP_NOT);
 		return rv;
 	}
 	pw_thread_self()->lent = shard;

@@ -8,9 +8,12 @@
 
 #include "engine/shard/shard.h"
 
-/* The calling thread becomes the shard's. 0 or a negative errno value. */
+/* Any thread: true to one, which must then enter the shard. */
+bool pw_lent_claim(struct pw_shard *shard);
+/* The calling thread, which has claimed it, becomes the shard's. 0 or a negative errno value: claim it again. */
 int pw_lent_enter(struct pw_shard *shard);
-/* One turn. 0: nothing is left to do, and lent_fd becomes readable when there is. budget 0: the setting. */
+/* One turn. 0: nothing is left to do, and lent_fd becomes readable when there is; or nng_fini, on another thread, has
+ * ended the shard, and the caller is not lent any more. budget 0: the setting. */
 unsigned pw_lent_poll(struct pw_shard *shard, unsigned budget);
 /* In phase END: ends the shard. */
 void pw_lent_leave(struct pw_shard *shard);

@@ -40,10 +40,11 @@ enum pw_phase {
 };
 
 enum pw_up {
-	PW_UP_NOT = 0, /* its thread has not entered yet; a lent one: no poll has */
+	PW_UP_NOT = 0, /* its thread has not entered yet; a lent one: no thread has claimed it */
 	PW_UP_RUNNING = 1,
 	PW_UP_FAILED = 2,
 	PW_UP_ENDED = 3,
+	PW_UP_OPENING = 4, /* lent: claimed by the thread that opens it now */
 };
 
 enum pw_idle {

@@ -8,9 +8,9 @@
  * all shards and do not wait for one another. A dial that fails abandons its record: it is closed and released when
  * the poller has let go.
  *
- * The dialer itself is passive: a URL, options, and the list of the streams that are being dialled, so that close can
- * close them. The list is under a lock, taken once when a dial begins and once when it ends; a thread that is
- * suspended in it delays dials of this dialer and nothing else.
+ * The dialer itself is passive: a place, options, and the list of the streams that are being dialled, so that close
+ * can close them. The list, and the local address, are under a lock, taken once when a dial begins and once when it
+ * ends; a thread that is suspended in it delays dials of this dialer and nothing else.
  *
  * Invariants
  *   I1  A stream is in its dialer's list from before its DIAL is submitted until it is connected (it leaves before
@@ -29,6 +29,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "engine/base/error.h"
@@ -65,6 +66,7 @@ enlist(nng_stream_dialer *dialer, nng_stream *stream)
 	bool open = !pw_end_closed(&dialer->end); /* I2 */
 	if (open) {
 		stream->dial.dialer = dialer;
+		stream->dial.local = dialer->local;
 		stream->dial.prev = NULL;
 		stream->dial.next = dialer->dialing;
 		if (dialer->dialing != NULL) {
@@ -133,7 +135,7 @@ static void try_next(nng_stream *stream);
 static bool
 is_self_connected(const nng_stream *stream)
 {
-	return stream->tcp && memcmp(&stream->self, &stream->peer, sizeof(stream->self)) == 0;
+	return stream->kind == PW_URL_TCP && nng_sockaddr_equal(&stream->self, &stream->peer);
 }
 
 static void
@@ -175,6 +177,24 @@ on_connected(struct pw_io *io, int result)
 	try_next(stream);
 }
 
+/* The port is chosen by connect, which knows the peer and so has more of them. */
+static nng_err
+bind_local(int fd, const nng_sockaddr *local, sa_family_t family)
+{
+	struct sockaddr_storage address;
+	int on = 1;
+
+	if (local->s_family == NNG_AF_UNSPEC) {
+		return NNG_OK;
+	}
+	socklen_t size = pw_sockaddr_to_system(local, &address);
+	if (address.ss_family != family) {
+		return NNG_EADDRINVAL;
+	}
+	(void) setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	return bind(fd, (const struct sockaddr *) &address, size) == 0 ? NNG_OK : pw_error_from_errno(errno);
+}
+
 /* NNG_OK: the connect is under way. */
 static nng_err
 try_address(nng_stream *stream, const struct sockaddr_storage *address, socklen_t size)
@@ -185,10 +205,13 @@ try_address(nng_stream *stream, const struct sockaddr_storage *address, socklen_
 	if (stream->file.fd < 0) {
 		return pw_error_from_errno(errno);
 	}
-	if (stream->tcp) {
+	if (stream->kind == PW_URL_TCP) {
 		pw_socket_apply(stream->file.fd, &stream->dial.dialer->options);
 	}
-	nng_err error = pw_stream_attach(stream);
+	nng_err error = bind_local(stream->file.fd, &stream->dial.local, address->ss_family);
+	if (error == NNG_OK) {
+		error = pw_stream_attach(stream);
+	}
 	if (error != NNG_OK) {
 		drop_socket(stream);
 		return error;
@@ -224,7 +247,7 @@ try_next(nng_stream *stream)
 		struct sockaddr_storage address = { 0 };
 		stream->dial.untried = node->ai_next;
 		memcpy(&address, node->ai_addr, node->ai_addrlen);
-		set_port(&address, stream->dial.dialer->url.port);
+		set_port(&address, stream->dial.dialer->place.port);
 		stream->dial.error = try_address(stream, &address, node->ai_addrlen);
 		if (stream->dial.error == NNG_OK) {
 			return;
@@ -260,18 +283,19 @@ try_only(nng_stream *stream, const nng_sockaddr *to)
 void
 pw_dial_begin(nng_stream *stream, nng_aio *aio)
 {
-	const struct pw_url *url = &stream->dial.dialer->url;
+	const struct pw_place *place = &stream->dial.dialer->place;
 
 	if (pw_end_refused(&stream->end, aio)) {
 		pw_end_abandon(&stream->end);
 		return;
 	}
 	stream->dial.aio = aio;
-	if (url->kind == PW_URL_PATH || url->numeric) {
-		try_only(stream, &url->address);
+	if (place->kind != PW_URL_TCP || place->numeric) {
+		try_only(stream, &place->address);
 		return;
 	}
-	nng_err error = pw_resolver_start(stream->end.shard, url->host, &stream->dial.lookup, on_found, stream);
+	nng_err error = pw_resolver_start(stream->end.shard, place->host, pw_sockaddr_system_family(place->family),
+	    &stream->dial.lookup, on_found, stream);
 	if (error != NNG_OK) {
 		pw_dial_fail(stream, error);
 	}
@@ -375,28 +399,24 @@ const struct pw_end_kind pw_dialer_kind = {
 
 static pw_a32 dialer_turn;
 
+/* In a visit: the shards of the engine from which one is chosen do not end before the dialer is there, so the walk of
+ * the ending shard finds it. */
 static nng_err
-alloc(nng_stream_dialer **dialerp, const struct pw_url *url)
+alloc_visiting(nng_stream_dialer **dialerp, const struct pw_place *place)
 {
-	nng_err error = pw_engine_ensure();
-
-	if (error != NNG_OK) {
-		return error;
-	}
 	struct pw_shard *shard = pw_end_near_shard(&dialer_turn);
 	struct pw_end *end = shard != NULL ? pw_end_alloc(shard, PW_CLASS_DIALER) : NULL;
 	if (end == NULL) {
 		return shard != NULL ? NNG_ENOMEM : NNG_ESTOPPED;
 	}
 	nng_stream_dialer *dialer = dialer_of(end);
-	dialer->url = *url;
+	dialer->place = *place;
 	dialer->dialing = NULL;
+	dialer->local.s_family = NNG_AF_UNSPEC;
 	pw_store_relaxed_32(&dialer->turn, shard->settings.id); /* dialers begin at different shards */
 	pw_tcp_options_init(&dialer->options);
 	pw_end_publish(end);
-	/* As an aio's alloc: either the ending shard's walk of its records finds this one, or the publish has read what
-	 * the walk wrote, and this load sees that nng_fini is under way. */
-	if (!pw_fleet_open()) {
+	if (!pw_fleet_open()) { /* nng_fini is under way: nothing new, and the shard releases it */
 		pw_end_wish(end, PW_END_CLOSE | PW_END_RELEASE);
 		return NNG_ESTOPPED;
 	}
@@ -404,22 +424,100 @@ alloc(nng_stream_dialer **dialerp, const struct pw_url *url)
 	return NNG_OK;
 }
 
-nng_err
-nng_stream_dialer_alloc(nng_stream_dialer **dialerp, const char *text)
+static nng_err
+alloc(nng_stream_dialer **dialerp, const struct pw_place *place)
 {
-	struct pw_url url;
-	nng_err error = pw_url_parse(&url, text);
+	nng_err error = pw_engine_ensure();
 
-	if (error == NNG_OK && (dialerp == NULL || (url.kind == PW_URL_TCP && !url.numeric && url.host[0] == '\0'))) {
-		error = NNG_EINVAL; /* nowhere to go */
+	if (error != NNG_OK) {
+		return error;
 	}
+	if (!pw_fleet_visit()) {
+		return NNG_ESTOPPED;
+	}
+	error = alloc_visiting(dialerp, place);
+	pw_fleet_leave();
+	return error;
+}
+
+/* Can one dial it? A descriptor cannot be dialled; what else misses an end has nowhere to go. */
+static nng_err
+check_goal(const struct pw_place *place)
+{
+	bool somewhere = true;
+
+	switch (place->kind) {
+	case PW_URL_TCP:
+		somewhere = place->port != 0 && (place->numeric || place->host[0] != '\0');
+		break;
+	case PW_URL_ABSTRACT:
+		somewhere = place->address.s_abstract.sa_len != 0;
+		break;
+	case PW_URL_PATH:
+		break;
+	case PW_URL_SOCKET:
+	case PW_URL_OTHER:
+		return NNG_ENOTSUP;
+	}
+	return somewhere ? NNG_OK : NNG_EINVAL;
+}
+
+static nng_err
+alloc_at(nng_stream_dialer **dialerp, const struct pw_place *place)
+{
+	nng_err error = check_goal(place);
+
 	if (error != NNG_OK) {
 		return error;
 	}
 	do {
-		error = alloc(dialerp, &url);
+		error = alloc(dialerp, place);
 	} while (error == NNG_ESTOPPED && pw_shard_self() == NULL); /* outside: waits for the next engine */
 	return error;
+}
+
+nng_err
+nng_stream_dialer_alloc(nng_stream_dialer **dialerp, const char *text)
+{
+	struct pw_place place;
+	nng_err error = dialerp != NULL ? pw_place_of_text(&place, text) : NNG_EINVAL;
+
+	return error == NNG_OK ? alloc_at(dialerp, &place) : error;
+}
+
+nng_err
+nng_stream_dialer_alloc_url(nng_stream_dialer **dialerp, const nng_url *url)
+{
+	struct pw_place place;
+	nng_err error = dialerp != NULL && url != NULL ? pw_place_of_url(&place, url) : NNG_EINVAL;
+
+	return error == NNG_OK ? alloc_at(dialerp, &place) : error;
+}
+
+nng_err
+pw_dialer_set_local(nng_stream_dialer *dialer, const nng_sockaddr *local)
+{
+	bool known =
+	    local->s_family == NNG_AF_UNSPEC || local->s_family == NNG_AF_INET || local->s_family == NNG_AF_INET6;
+
+	if (!known || nng_sockaddr_port(local) != 0) {
+		return NNG_EADDRINVAL;
+	}
+	pw_lock_acquire(&dialer->lock);
+	bool open = !pw_end_closed(&dialer->end);
+	if (open) {
+		dialer->local = *local;
+	}
+	pw_lock_release(&dialer->lock);
+	return open ? NNG_OK : NNG_ECLOSED;
+}
+
+void
+pw_dialer_get_local(nng_stream_dialer *dialer, nng_sockaddr *local)
+{
+	pw_lock_acquire(&dialer->lock);
+	*local = dialer->local;
+	pw_lock_release(&dialer->lock);
 }
 
 static void
@@ -432,7 +530,7 @@ cancel_dial(nng_aio *aio, void *arg, nng_err reason)
 static void
 dial(nng_stream *stream, nng_stream_dialer *dialer, nng_aio *aio)
 {
-	stream->tcp = dialer->url.kind == PW_URL_TCP;
+	stream->kind = dialer->place.kind;
 	if (!pw_end_start(&stream->end, aio, cancel_dial)) {
 		pw_end_discard(&stream->end);
 		return;

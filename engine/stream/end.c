@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * end.c: the record that streams, listeners and dialers are built on: how operations and wishes of any thread reach
- * the one shard that serves it, and how its life ends.
+ * end.c: the record that streams, listeners, dialers and UDP sockets are built on: how operations and wishes of any
+ * thread reach the one shard that serves it, and how its life ends.
  *
- * What it is not: I/O (stream.c, listener.c), connecting (dialer.c).
+ * What it is not: I/O (stream.c, listener.c, udp.c), connecting (dialer.c).
  *
  * The shard's thread alone touches a record's fields. Any other thread may change `word` by RMW, push on `submitted`,
  * post `node` when its RMW turned QUEUED 0 -> 1, and read what is constant. The parts:
@@ -14,8 +14,8 @@
  *   the mail   QUEUED and SCAN are cleared by one RMW (P14), then: take what was submitted, end what is marked,
  *              close, settle
  *
- * Nothing is lost: who finds QUEUED set knows that the shard's RMW that clears it is still to come, and so comes after
- * his own in the order of the word; the shard looks after it, and sees his push and his mark.
+ * Nothing is lost: who finds QUEUED set knows that the shard's RMW that clears it is still to come, and so comes
+ * after his own in the order of the word; the shard looks after it, and sees his push and his mark.
  *
  * On the record's own shard submit, cancel and close act at once. Submit takes what other threads pushed before,
  * so that operations keep the order in which they were submitted.
@@ -26,7 +26,8 @@
  * then it may be earlier than the push. It only marks, and:
  *
  *   the operation is                   cancel on the record's shard         cancel elsewhere
- *   started, not pushed, or pushed     mark; the shard finds it when it     mark, SCAN: the same, or the scan finds it
+ *   started, not pushed, or pushed     mark; the shard finds it when it     mark, SCAN: the same, or the scan finds
+ *   it
  *                                      takes the operation                  if it was taken before the mark was seen
  *   in the record's queue (LINKED)     mark, and ended now                  mark, SCAN: the scan ends it
  *   finished already                   not called (the word is DONE)        mark, SCAN: see below
@@ -42,11 +43,11 @@
  *
  * Invariants
  *   I1  The word is changed by RMW only, also between two lives.
- *   I2  A record is released by the RMW that clears LIVE: by the shard when it is QUIET and not QUEUED and its owner has
- *       let go (RELEASE), or by the owner when it is QUIET and ORPHAN.
- *   I3  After QUIET the shard touches no field but by the release. QUIET means: CLOSE is set, every operation that was
- *       taken has been finished, the poller holds nothing, the descriptor is closed, or is held and the thread that
- *       holds it closes it.
+ *   I2  A record is released by the RMW that clears LIVE: by the shard when it is QUIET and not QUEUED and its owner
+ *       has let go (RELEASE), or by the owner when it is QUIET and ORPHAN.
+ *   I3  After QUIET the shard touches no field but by the release. QUIET means: CLOSE is set, every operation that
+ *       was taken has been finished, the poller holds nothing, the descriptor is closed, or is held and the thread
+ *       that holds it closes it.
  *   I4  A hold (the high half) is taken only without CLOSE and keeps the number of the descriptor from being closed
  *       under a system call of another thread. Nobody waits for a hold: the last one out closes.
  *   I5  ORPHAN is set on the shard's last steps. After them no mail is read, so the owner releases.
@@ -76,6 +77,7 @@ static const struct pw_end_kind *const kind_of[PW_CLASS_COUNT] = {
 	[PW_CLASS_STREAM] = &pw_stream_kind,
 	[PW_CLASS_LISTENER] = &pw_listener_kind,
 	[PW_CLASS_DIALER] = &pw_dialer_kind,
+	[PW_CLASS_UDP] = &pw_udp_kind,
 };
 
 /* ---- records */
@@ -215,7 +217,7 @@ pw_end_closed(const struct pw_end *end)
 struct pw_shard *
 pw_end_next_shard(pw_a32 *turn)
 {
-	unsigned count = pw_fleet_count();
+	unsigned count = pw_fleet_spread();
 
 	if (!pw_fleet_running() || count == 0) {
 		return NULL;
@@ -357,7 +359,7 @@ pw_end_abandon(struct pw_end *end)
 static void
 stop_record(struct pw_end *end)
 {
-	/* P14, with publish: see the dialer's alloc. */
+	/* P14, with publish: what is LIVE has its fields. */
 	uint64_t word = pw_fetch_or_acq_rel_64(&end->word, 0);
 
 	if ((word & PW_END_LIVE) != 0) {
@@ -413,8 +415,8 @@ pw_end_wish(struct pw_end *end, uint64_t bits)
 bool
 pw_end_start(struct pw_end *end, nng_aio *aio, nng_aio_cancelfn fn)
 {
-	/* Cleared before the start: after it the cancel function may run. Not while an operation is under way: then the
-	 * start is misuse and must change nothing. */
+	/* Cleared before the start: after it the cancel function may run. Not while an operation is under way: then
+	 * the start is misuse and must change nothing. */
 	if (pw_aio_startable(aio)) {
 		pw_store_relaxed_8(&aio->mark, PW_MARK_NEW);
 	}
@@ -477,8 +479,8 @@ is_quiet(const struct pw_end *end)
 	return (pw_load_acquire_64(&end->word) & PW_END_QUIET) != 0; /* P14 */
 }
 
-/* Sleeps on the word once, as the calling thread may: an outside thread in the kernel; a thread that lends itself polls
- * its shard meanwhile; inside user code the wait is named, once, at *report_ns. */
+/* Sleeps on the word once, as the calling thread may: an outside thread in the kernel; a thread that lends itself
+ * polls its shard meanwhile; inside user code the wait is named, once, at *report_ns. */
 static void
 block(struct pw_end *end, const char *function, uint64_t word, uint64_t *report_ns)
 {

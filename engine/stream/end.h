@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * end.h: what streams, listeners and dialers have in common: a record that lives on one shard, takes operations from
- * any thread, is closed, waited for and released. See end.c for its book.
+ * end.h: what streams, listeners, dialers and UDP sockets have in common: a record that lives on one shard, takes
+ * operations from any thread, is closed, waited for and released. See end.c for its book.
  *
  * who            function                          progress
  * any thread     pw_end_submit, pw_end_close       lock-free
@@ -48,7 +48,8 @@ enum pw_end_class {
 	PW_CLASS_STREAM = 0,
 	PW_CLASS_LISTENER = 1,
 	PW_CLASS_DIALER = 2,
-	PW_CLASS_COUNT = 3,
+	PW_CLASS_UDP = 3,
+	PW_CLASS_COUNT = 4,
 };
 
 /* What a class of records does. All on the record's shard, but for `would_wait`. None runs user code. */
@@ -66,7 +67,8 @@ struct pw_end_kind {
 	void (*on_scan)(struct pw_end *end);
 	/* CLOSE was set: end what is pending. Called once or more often. */
 	void (*on_close)(struct pw_end *end);
-	/* After on_close: is nothing pending, and nothing in the kernel? Then lets go of everything but the descriptor. */
+	/* After on_close: is nothing pending, and nothing in the kernel? Then lets go of everything but the
+	 * descriptor. */
 	bool (*on_settle)(struct pw_end *end);
 	/* Closes the descriptor, if there is one. The shard, or the last thread that held it. */
 	void (*on_unhold)(struct pw_end *end);
@@ -159,7 +161,7 @@ void pw_op_remove(struct pw_op_queue *queue, nng_aio *aio);
 /* Ends an operation that came too late: cancelled before it arrived, or after close. False: it did not. */
 bool pw_end_refused(struct pw_end *end, nng_aio *aio);
 
-/* The running shards in turn, each counter by itself; NULL: no engine runs. */
+/* The running shards in turn, as pw_fleet_spread has them, each counter by itself; NULL: no engine runs. */
 struct pw_shard *pw_end_next_shard(pw_a32 *turn);
 /* Where a new object should live: the caller's own shard, or the one it lends itself to, else as above. */
 struct pw_shard *pw_end_near_shard(pw_a32 *turn);

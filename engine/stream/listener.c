@@ -14,18 +14,27 @@
  * by a sleep that exists only while an accept is pending. The connection stays in the backlog meanwhile. A connection
  * that arrives when its accept has just been cancelled is kept for the next one.
  *
+ * A listener of socket:// has no descriptor: its connections are those that it was offered, at most PW_OFFERED_MAX at
+ * a time, kept under a lock that is held for three short system calls at most. A socket that listens already may be
+ * adopted in place of listen (socket activation): its file, if it has one, is its maker's.
+ *
  * A Unix-domain path: what a process that died left behind is a socket file that refuses connections; it is removed
  * and bound anew, as a service that restarts needs. Any other file, and a socket that answers, is NNG_EADDRINUSE.
- * The file is removed when the listener closes, if it still is the one that was made.
+ * The file is removed when the listener closes, if it still is the one that was made. It has its mode before it
+ * listens, so nobody connects that the mode forbids.
  *
  * Invariants
  *   I1  An accept is in the poller only if BOUND is set, and not while pausing, nor with a connection kept.
- *   I2  If accepts are pending, the listener is open, one is in the poller, or it is pausing.
+ *   I2  If accepts are pending, the listener is open, one is in the poller, or it is pausing; with socket:// none is
+ *       offered.
+ *   I3  A descriptor is offered under the lock and only without CLOSE, and taken back under it after CLOSE: each has
+ *       one owner.
  */
 #include "engine/stream/stream.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -69,7 +78,7 @@ serve_first(nng_stream_listener *listener, int fd)
 
 	listener->spare = NULL;
 	pw_op_remove(&listener->accepts, aio);
-	pw_stream_connected(stream, fd, listener->url.kind == PW_URL_TCP ? &listener->options : NULL);
+	pw_stream_connected(stream, fd, listener->place.kind, &listener->options);
 	pw_aio_set_output(aio, 0, stream);
 	(void) pw_aio_finish(aio, NNG_OK, 0);
 }
@@ -84,10 +93,36 @@ prepare(nng_stream_listener *listener)
 	if (listener->spare == NULL) {
 		return NNG_ENOMEM;
 	}
-	if (!listener->file.attached) {
+	if (!listener->file.attached && listener->place.kind != PW_URL_SOCKET) {
 		return pw_error_from_errno(-pw_poller_attach(&listener->end.shard->poller, &listener->file));
 	}
 	return NNG_OK;
+}
+
+/* The oldest descriptor that was offered; -1: none. */
+static int
+take_offered(nng_stream_listener *listener)
+{
+	int fd = -1;
+
+	pw_lock_acquire(&listener->lock);
+	if (listener->offered_count != 0) {
+		fd = listener->offered[0];
+		listener->offered_count--;
+		memmove(&listener->offered[0], &listener->offered[1], listener->offered_count * sizeof(int));
+	}
+	pw_lock_release(&listener->lock);
+	return fd;
+}
+
+/* A connection that is here already; -1: none. */
+static int
+take_waiting(nng_stream_listener *listener)
+{
+	int fd = listener->kept_fd;
+
+	listener->kept_fd = -1;
+	return listener->place.kind == PW_URL_SOCKET ? take_offered(listener) : fd;
 }
 
 static void
@@ -110,12 +145,15 @@ advance(nng_stream_listener *listener)
 		nng_err error = prepare(listener);
 		if (error != NNG_OK) {
 			fail_first(listener, error);
-		} else if (listener->kept_fd >= 0) {
-			int fd = listener->kept_fd;
-			listener->kept_fd = -1;
+			continue;
+		}
+		int fd = take_waiting(listener);
+		if (fd >= 0) {
 			serve_first(listener, fd);
-		} else {
+		} else if (listener->place.kind != PW_URL_SOCKET) {
 			submit_accept(listener);
+		} else {
+			return; /* until one is offered */
 		}
 	}
 }
@@ -245,13 +283,17 @@ on_cancel(struct pw_end *end, nng_aio *aio)
 static void
 on_scan(struct pw_end *end)
 {
+	nng_stream_listener *listener = listener_of(end);
 	nng_aio *next;
 
-	for (nng_aio *aio = pw_op_first(&listener_of(end)->accepts); aio != NULL; aio = next) {
+	for (nng_aio *aio = pw_op_first(&listener->accepts); aio != NULL; aio = next) {
 		next = pw_op_after(aio);
 		if (pw_end_marked(aio)) {
 			on_cancel(end, aio);
 		}
+	}
+	if (!listener->closed) {
+		advance(listener); /* a descriptor may have been offered */
 	}
 }
 
@@ -280,9 +322,8 @@ on_settle(struct pw_end *end)
 	if (listener->file.attached) {
 		pw_poller_detach(&end->shard->poller, &listener->file);
 	}
-	if (listener->kept_fd >= 0) {
-		(void) close(listener->kept_fd);
-		listener->kept_fd = -1;
+	for (int fd = take_waiting(listener); fd >= 0; fd = take_waiting(listener)) {
+		(void) close(fd);
 	}
 	if (listener->spare != NULL) {
 		pw_end_discard(&listener->spare->end);
@@ -297,7 +338,7 @@ on_settle(struct pw_end *end)
 static void
 remove_path(nng_stream_listener *listener)
 {
-	const char *path = listener->url.address.s_ipc.sa_path;
+	const char *path = listener->place.address.s_ipc.sa_path;
 	struct stat st;
 
 	if (listener->path_inode != 0 && lstat(path, &st) == 0 && st.st_dev == listener->path_device &&
@@ -323,6 +364,7 @@ static void
 on_birth(struct pw_end *end)
 {
 	listener_of(end)->file.fd = -1;
+	listener_of(end)->lock = (struct pw_lock) PW_LOCK_INITIALIZER;
 }
 
 static bool
@@ -350,9 +392,20 @@ const struct pw_end_kind pw_listener_kind = {
 
 /* ---- binding; the caller of listen, which holds the descriptor (end.c, I4) */
 
-/* Listens on the address. The descriptor, or a negative errno value. */
+/* The descriptor, or a negative errno value; so do all below. */
 static int
-bind_to(const struct sockaddr_storage *address, socklen_t size, bool dual_stack)
+listen_on(int fd)
+{
+	if (fd < 0 || listen(fd, BACKLOG) == 0) {
+		return fd;
+	}
+	int error = errno;
+	(void) close(fd);
+	return -error;
+}
+
+static int
+bind_socket(const struct sockaddr_storage *address, socklen_t size, bool dual_stack)
 {
 	int fd = pw_socket_open(address->ss_family);
 	int on = 1, v6_only = dual_stack ? 0 : 1;
@@ -363,7 +416,7 @@ bind_to(const struct sockaddr_storage *address, socklen_t size, bool dual_stack)
 	if ((address->ss_family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) ||
 	    (address->ss_family == AF_INET6 &&
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof(v6_only)) != 0) ||
-	    bind(fd, (const struct sockaddr *) address, size) != 0 || listen(fd, BACKLOG) != 0) {
+	    bind(fd, (const struct sockaddr *) address, size) != 0) {
 		int error = errno;
 		(void) close(fd);
 		return -error;
@@ -371,17 +424,28 @@ bind_to(const struct sockaddr_storage *address, socklen_t size, bool dual_stack)
 	return fd;
 }
 
-/* Every local address: IPv6 and IPv4 on one socket, or IPv4 alone where there is no IPv6. */
 static int
-bind_any(uint16_t port)
+bind_to(const struct sockaddr_storage *address, socklen_t size, bool dual_stack)
+{
+	return listen_on(bind_socket(address, size, dual_stack));
+}
+
+/* Every local address, of one family, or of both: IPv6 and IPv4 on one socket, or IPv4 alone where there is no IPv6.
+ * */
+static int
+bind_any(uint16_t port, enum nng_sockaddr_family family)
 {
 	const nng_sockaddr any6 = { .s_in6 = { .sa_family = NNG_AF_INET6, .sa_port = htons(port) } };
 	const nng_sockaddr any4 = { .s_in = { .sa_family = NNG_AF_INET, .sa_port = htons(port) } };
 	struct sockaddr_storage address;
 	socklen_t size = pw_sockaddr_to_system(&any6, &address);
-	int fd = bind_to(&address, size, true);
+	int fd = -EAFNOSUPPORT;
 
-	if (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL || fd == -EINVAL || fd == -ENOPROTOOPT) {
+	if (family != NNG_AF_INET) {
+		fd = bind_to(&address, size, family == NNG_AF_UNSPEC);
+	}
+	bool no_ipv6 = fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL || fd == -EINVAL || fd == -ENOPROTOOPT;
+	if (no_ipv6 && family != NNG_AF_INET6) {
 		size = pw_sockaddr_to_system(&any4, &address);
 		fd = bind_to(&address, size, false);
 	}
@@ -403,16 +467,16 @@ error_of_lookup(int code)
 
 /* Blocks. The first of the name's addresses that can be bound. */
 static nng_err
-bind_name(const struct pw_url *url, int *fd)
+bind_name(const struct pw_place *place, int *fd)
 {
-	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
+	const struct addrinfo hints = { .ai_family = pw_sockaddr_system_family(place->family),
 		.ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_NUMERICSERV };
 	struct addrinfo *found;
 	char port[8];
 
-	(void) snprintf(port, sizeof(port), "%u", (unsigned) url->port);
-	int code = getaddrinfo(url->host, port, &hints, &found);
+	(void) snprintf(port, sizeof(port), "%u", (unsigned) place->port);
+	int code = getaddrinfo(place->host, port, &hints, &found);
 	if (code != 0) {
 		return error_of_lookup(code);
 	}
@@ -444,79 +508,211 @@ is_stale(const char *path, const struct sockaddr_storage *address, socklen_t siz
 	return refused;
 }
 
+/* The file is there, and nobody can connect yet. */
 static int
-bind_path(nng_stream_listener *listener)
+finish_path(nng_stream_listener *listener, int fd)
 {
-	const char *path = listener->url.address.s_ipc.sa_path;
-	struct sockaddr_storage address;
-	socklen_t size = pw_sockaddr_to_system(&listener->url.address, &address);
+	const char *path = listener->place.address.s_ipc.sa_path;
+	uint32_t mode = pw_load_relaxed_32(&listener->permissions); /* relaxed: a set beside this one has lost */
 	struct stat st;
-	int fd = bind_to(&address, size, false);
 
-	if (fd == -EADDRINUSE && is_stale(path, &address, size) && unlink(path) == 0) {
-		fd = bind_to(&address, size, false);
-	}
-	if (fd >= 0 && lstat(path, &st) == 0) {
+	if (lstat(path, &st) == 0) {
 		listener->path_device = st.st_dev;
 		listener->path_inode = st.st_ino;
+	}
+	if (mode != 0 && chmod(path, mode & ~(uint32_t) S_IFMT) != 0) {
+		int error = errno;
+		(void) close(fd);
+		fd = -error;
+	}
+	fd = listen_on(fd);
+	if (fd < 0) {
+		remove_path(listener);
 	}
 	return fd;
 }
 
-static nng_err
-bind_url(nng_stream_listener *listener, int *fd)
+static int
+bind_path(nng_stream_listener *listener)
 {
-	const struct pw_url *url = &listener->url;
+	const char *path = listener->place.address.s_ipc.sa_path;
+	struct sockaddr_storage address;
+	socklen_t size = pw_sockaddr_to_system(&listener->place.address, &address);
+	int fd = bind_socket(&address, size, false);
+
+	if (fd == -EADDRINUSE && is_stale(path, &address, size) && unlink(path) == 0) {
+		fd = bind_socket(&address, size, false);
+	}
+	return fd >= 0 ? finish_path(listener, fd) : fd;
+}
+
+static nng_err
+bind_place(nng_stream_listener *listener, int *fd)
+{
+	const struct pw_place *place = &listener->place;
 	struct sockaddr_storage address;
 
-	if (url->kind == PW_URL_PATH) {
+	if (place->kind == PW_URL_SOCKET) {
+		return NNG_OK;
+	}
+	if (place->kind == PW_URL_PATH) {
 		*fd = bind_path(listener);
-	} else if (url->numeric) {
-		socklen_t size = pw_sockaddr_to_system(&url->address, &address);
+	} else if (place->kind == PW_URL_ABSTRACT || place->numeric) {
+		socklen_t size = pw_sockaddr_to_system(&place->address, &address);
 		*fd = bind_to(&address, size, false);
-	} else if (url->host[0] == '\0') {
-		*fd = bind_any(url->port);
+	} else if (place->host[0] == '\0') {
+		*fd = bind_any(place->port, place->family);
 	} else {
-		return bind_name(url, fd);
+		return bind_name(place, fd);
 	}
 	return *fd < 0 ? pw_error_from_errno(-*fd) : NNG_OK;
 }
 
-static void
-read_bound(nng_stream_listener *listener)
+/* NNG_OK: BINDING is ours, with a hold; to be ended by end_binding. */
+static nng_err
+begin_binding(nng_stream_listener *listener, nng_err taken)
 {
-	struct sockaddr_storage address;
-	socklen_t size = sizeof(address);
+	struct pw_end *end = &listener->end;
 
-	if (getsockname(listener->file.fd, (struct sockaddr *) &address, &size) == 0) {
-		pw_sockaddr_from_system(&listener->bound, &address, size);
+	if (!pw_end_hold(end)) {
+		return NNG_ECLOSED;
 	}
+	if ((pw_fetch_or_acq_rel_64(&end->word, PW_END_BINDING) & PW_END_BINDING) != 0) {
+		pw_end_unhold(end, 0, 0);
+		return taken;
+	}
+	return NNG_OK;
+}
+
+static nng_err
+end_binding(nng_stream_listener *listener, int fd, nng_err error)
+{
+	if (error != NNG_OK) {
+		pw_end_unhold(&listener->end, 0, PW_END_BINDING); /* it may be tried again */
+		return error;
+	}
+	if (fd >= 0) {
+		listener->file.fd = fd;
+		pw_sockaddr_of_socket(&listener->bound, fd);
+	}
+	pw_end_unhold(&listener->end, PW_END_BOUND, 0); /* P14: an accept that sees BOUND sees the descriptor */
+	return NNG_OK;
+}
+
+/* ---- descriptors from outside; the caller */
+
+static int
+option_of(int fd, int option)
+{
+	int value = -1;
+	socklen_t size = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+/* A stream socket that listens, or one that does not. */
+static bool
+is_stream_socket(int fd, bool listens)
+{
+	return option_of(fd, SO_TYPE) == SOCK_STREAM && option_of(fd, SO_ACCEPTCONN) == (listens ? 1 : 0);
+}
+
+/* A blocking descriptor would let io_uring's or our own calls wait. */
+static nng_err
+make_ours(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+		return pw_error_from_errno(errno);
+	}
+	return NNG_OK;
+}
+
+static nng_err
+check_listening(const struct pw_place *place, int fd)
+{
+	if (!is_stream_socket(fd, true)) {
+		return NNG_EINVAL;
+	}
+	int family = option_of(fd, SO_DOMAIN);
+	int wanted = pw_sockaddr_system_family(place->kind == PW_URL_TCP ? place->family : NNG_AF_IPC);
+	bool fits = wanted == AF_UNSPEC ? family == AF_INET || family == AF_INET6 : family == wanted;
+	return fits ? make_ours(fd) : NNG_EADDRINVAL;
+}
+
+nng_err
+pw_listener_adopt(nng_stream_listener *listener, int fd)
+{
+	nng_err error = begin_binding(listener, NNG_EBUSY);
+
+	return error == NNG_OK ? end_binding(listener, fd, check_listening(&listener->place, fd)) : error;
+}
+
+nng_err
+pw_listener_offer(nng_stream_listener *listener, int fd)
+{
+	nng_err error = is_stream_socket(fd, false) ? NNG_OK : NNG_EINVAL;
+
+	if (error != NNG_OK) {
+		return error;
+	}
+	pw_lock_acquire(&listener->lock);
+	if (pw_end_closed(&listener->end)) { /* I3 */
+		error = NNG_ECLOSED;
+	} else if (listener->offered_count == PW_OFFERED_MAX) {
+		error = NNG_ENOSPC;
+	} else {
+		error = make_ours(fd);
+	}
+	if (error == NNG_OK) {
+		listener->offered[listener->offered_count++] = fd;
+	}
+	pw_lock_release(&listener->lock);
+	if (error == NNG_OK) {
+		pw_end_wish(&listener->end, PW_END_SCAN);
+	}
+	return error;
+}
+
+nng_err
+pw_listener_set_permissions(nng_stream_listener *listener, int mode)
+{
+	uint64_t word = pw_load_acquire_64(&listener->end.word); /* P14 */
+
+	if (mode < 0 || mode > 07777) {
+		return NNG_EINVAL;
+	}
+	if ((word & PW_END_CLOSE) != 0) {
+		return NNG_ECLOSED;
+	}
+	if ((word & PW_END_BINDING) != 0) {
+		return NNG_EBUSY;
+	}
+	pw_store_relaxed_32(&listener->permissions, (uint32_t) mode | S_IFSOCK); /* relaxed: for a later listen */
+	return NNG_OK;
 }
 
 /* ---- the public functions */
 
 static pw_a32 listener_turn;
 
+/* See the dialer's. */
 static nng_err
-alloc(nng_stream_listener **listenerp, const struct pw_url *url)
+alloc_visiting(nng_stream_listener **listenerp, const struct pw_place *place)
 {
-	nng_err error = pw_engine_ensure();
-
-	if (error != NNG_OK) {
-		return error;
-	}
 	struct pw_shard *shard = pw_end_near_shard(&listener_turn);
 	struct pw_end *end = shard != NULL ? pw_end_alloc(shard, PW_CLASS_LISTENER) : NULL;
 	if (end == NULL) {
 		return shard != NULL ? NNG_ENOMEM : NNG_ESTOPPED;
 	}
 	nng_stream_listener *listener = listener_of(end);
-	error = pw_aio_alloc_internal(&listener->pause, shard, on_paused, listener);
+	nng_err error = pw_aio_alloc_internal(&listener->pause, shard, on_paused, listener);
 	if (error != NNG_OK) {
 		pw_end_discard(end);
 		return error;
 	}
-	listener->url = *url;
+	listener->place = *place;
 	pw_tcp_options_init(&listener->options);
 	pw_op_queue_init(&listener->accepts);
 	pw_store_relaxed_32(&listener->turn, shard->settings.id); /* listeners begin at different shards */
@@ -525,8 +721,14 @@ alloc(nng_stream_listener **listenerp, const struct pw_url *url)
 	listener->closed = false;
 	listener->pausing = false;
 	listener->path_inode = 0;
+	listener->offered_count = 0;
+	listener->bound.s_family = NNG_AF_UNSPEC;
+	pw_store_relaxed_32(&listener->permissions, 0);
+	if (place->kind == PW_URL_SOCKET) {
+		(void) pw_fetch_or_acq_rel_64(&end->word, PW_END_BOUND); /* nothing is left to bind */
+	}
 	pw_end_publish(end);
-	if (!pw_fleet_open()) { /* see the dialer's alloc */
+	if (!pw_fleet_open()) {
 		pw_end_wish(end, PW_END_CLOSE | PW_END_RELEASE);
 		return NNG_ESTOPPED;
 	}
@@ -534,19 +736,49 @@ alloc(nng_stream_listener **listenerp, const struct pw_url *url)
 	return NNG_OK;
 }
 
-nng_err
-nng_stream_listener_alloc(nng_stream_listener **listenerp, const char *text)
+static nng_err
+alloc(nng_stream_listener **listenerp, const struct pw_place *place)
 {
-	struct pw_url url;
-	nng_err error = listenerp != NULL ? pw_url_parse(&url, text) : NNG_EINVAL;
+	nng_err error = pw_engine_ensure();
 
 	if (error != NNG_OK) {
 		return error;
 	}
+	if (!pw_fleet_visit()) {
+		return NNG_ESTOPPED;
+	}
+	error = alloc_visiting(listenerp, place);
+	pw_fleet_leave();
+	return error;
+}
+
+static nng_err
+alloc_at(nng_stream_listener **listenerp, const struct pw_place *place)
+{
+	nng_err error;
+
 	do {
-		error = alloc(listenerp, &url);
+		error = alloc(listenerp, place);
 	} while (error == NNG_ESTOPPED && pw_shard_self() == NULL); /* outside: waits for the next engine */
 	return error;
+}
+
+nng_err
+nng_stream_listener_alloc(nng_stream_listener **listenerp, const char *text)
+{
+	struct pw_place place;
+	nng_err error = listenerp != NULL ? pw_place_of_text(&place, text) : NNG_EINVAL;
+
+	return error == NNG_OK ? alloc_at(listenerp, &place) : error;
+}
+
+nng_err
+nng_stream_listener_alloc_url(nng_stream_listener **listenerp, const nng_url *url)
+{
+	struct pw_place place;
+	nng_err error = listenerp != NULL && url != NULL ? pw_place_of_url(&place, url) : NNG_EINVAL;
+
+	return error == NNG_OK ? alloc_at(listenerp, &place) : error;
 }
 
 nng_err
@@ -555,24 +787,13 @@ nng_stream_listener_listen(nng_stream_listener *listener)
 	if (!pw_end_usable((struct pw_end *) listener, "nng_stream_listener_listen")) {
 		return NNG_EINVAL;
 	}
-	struct pw_end *end = &listener->end;
-	if (!pw_end_hold(end)) {
-		return NNG_ECLOSED;
-	}
-	if ((pw_fetch_or_acq_rel_64(&end->word, PW_END_BINDING) & PW_END_BINDING) != 0) {
-		pw_end_unhold(end, 0, 0);
-		return NNG_ESTATE;
-	}
 	int fd = -1;
-	nng_err error = bind_url(listener, &fd);
-	if (error != NNG_OK) {
-		pw_end_unhold(end, 0, PW_END_BINDING); /* it may be tried again */
-		return error;
+	nng_err error = begin_binding(listener, NNG_ESTATE);
+	if (error == NNG_OK) {
+		error = bind_place(listener, &fd);
+		error = end_binding(listener, fd, error);
 	}
-	listener->file.fd = fd;
-	read_bound(listener);
-	pw_end_unhold(end, PW_END_BOUND, 0); /* P14: an accept that sees BOUND sees the descriptor */
-	return NNG_OK;
+	return error;
 }
 
 static void

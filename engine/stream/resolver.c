@@ -13,6 +13,10 @@
  * c-ares can cancel all queries of a channel, not one. A lookup that is forgotten runs on without anybody waiting for
  * it; when nobody waits for any, all are cancelled. So an idle process has no timer and no socket of the resolver.
  *
+ * A socket of c-ares for which there is no watch (no memory, no descriptor for the duplicate) would be silent until
+ * c-ares has given up, more than a minute later. So the lookups of that moment end at once, with the reason: all of
+ * the channel, since c-ares shares its sockets among them.
+ *
  * Blocking: small local files are read here, resolv.conf and nsswitch.conf once, the hosts file for each lookup.
  *
  * Invariants (all on the shard's thread)
@@ -33,6 +37,7 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/error.h"
 
 struct watch {
 	struct pw_file file; /* fd: the duplicate */
@@ -50,6 +55,7 @@ struct pw_resolver {
 	struct watch *free_watches;
 	nng_aio *timer;
 	bool timing;
+	nng_err blind; /* why there is a socket without a watch, until its lookups have been ended; else NNG_OK */
 	unsigned wanted;
 };
 
@@ -132,17 +138,27 @@ watch_take(struct pw_resolver *resolver)
 	return watch;
 }
 
-/* NULL: no memory, no descriptor. The query is then left to its timeout. */
+/* The duplicate, with the poller. 0 or a negative errno value. */
+static int
+watch_attach(struct watch *watch, ares_socket_t key)
+{
+	watch->file.fd = fcntl(key, F_DUPFD_CLOEXEC, 0);
+	return watch->file.fd < 0 ? -errno : pw_poller_attach(&watch->resolver->shard->poller, &watch->file);
+}
+
+/* NULL: no memory, no descriptor; `blind` says which. */
 static struct watch *
 watch_open(struct pw_resolver *resolver, ares_socket_t key)
 {
 	struct watch *watch = watch_take(resolver);
 
 	if (watch == NULL) {
+		resolver->blind = NNG_ENOMEM;
 		return NULL;
 	}
-	watch->file.fd = fcntl(key, F_DUPFD_CLOEXEC, 0);
-	if (watch->file.fd < 0 || pw_poller_attach(&resolver->shard->poller, &watch->file) != 0) {
+	int result = watch_attach(watch, key);
+	if (result != 0) {
+		resolver->blind = pw_error_from_errno(-result);
 		if (watch->file.fd >= 0) {
 			(void) close(watch->file.fd);
 			watch->file.fd = -1;
@@ -210,12 +226,14 @@ timer_update(struct pw_resolver *resolver)
 	nng_sleep_aio((nng_duration) (due.tv_sec * 1000 + due.tv_usec / 1000 + 1), resolver->timer);
 }
 
-/* c-ares has worked: when nobody waits any more, what was forgotten ends. Outside its callbacks (I3). */
+/* c-ares has worked: when nobody waits any more, or what is waited for cannot be seen, all ends. Outside its
+ * callbacks (I3). */
 static void
 processed(struct pw_resolver *resolver)
 {
-	if (resolver->wanted == 0) {
+	if (resolver->wanted == 0 || resolver->blind != NNG_OK) {
 		ares_cancel(resolver->channel); /* frees the lookups */
+		resolver->blind = NNG_OK;
 	}
 	timer_update(resolver);
 }
@@ -289,7 +307,8 @@ on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *found)
 		return;
 	}
 	copy.resolver->wanted--;
-	nng_err error = error_of(status);
+	bool blind = status == ARES_ECANCELLED && copy.resolver->blind != NNG_OK;
+	nng_err error = blind ? copy.resolver->blind : error_of(status);
 	if (error == NNG_OK && (found == NULL || found->nodes == NULL)) {
 		error = NNG_EADDRINVAL;
 	}
@@ -318,10 +337,11 @@ channel_open(struct pw_resolver *resolver)
 		resolver->channel = NULL;
 		return NNG_ENOMEM;
 	}
-	if (list != NULL && ares_set_servers_ports_csv(resolver->channel, list) != ARES_SUCCESS) {
+	int status = list != NULL ? ares_set_servers_ports_csv(resolver->channel, list) : ARES_SUCCESS;
+	if (status != ARES_SUCCESS) {
 		ares_destroy(resolver->channel);
 		resolver->channel = NULL;
-		return NNG_EINVAL;
+		return status == ARES_ENOMEM ? NNG_ENOMEM : NNG_EINVAL;
 	}
 	return NNG_OK;
 }
@@ -353,11 +373,11 @@ resolver_open(struct pw_stream_shard *state, struct pw_shard *shard)
 }
 
 nng_err
-pw_resolver_start(struct pw_shard *shard, const char *host, struct pw_lookup **lookupp, pw_resolver_done on_done,
-    void *arg)
+pw_resolver_start(struct pw_shard *shard, const char *host, int family, struct pw_lookup **lookupp,
+    pw_resolver_done on_done, void *arg)
 {
 	struct pw_stream_shard *state = pw_stream_shard_of(shard);
-	const struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+	const struct ares_addrinfo_hints hints = { .ai_family = family, .ai_socktype = SOCK_STREAM };
 	nng_err error = resolver_open(state, shard);
 
 	if (error != NNG_OK) {
@@ -372,7 +392,11 @@ pw_resolver_start(struct pw_shard *shard, const char *host, struct pw_lookup **l
 	*lookupp = lookup;
 	resolver->wanted++;
 	ares_getaddrinfo(resolver->channel, host, NULL, &hints, on_answer, lookup);
-	timer_update(resolver);
+	if (resolver->blind != NNG_OK) {
+		processed(resolver);
+	} else {
+		timer_update(resolver);
+	}
 	return NNG_OK;
 }
 

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * sockaddr.c: nng_sockaddr to and from the system's addresses, and as text.
+ * sockaddr.c: nng_sockaddr to and from the system's addresses, as text, as an index; the pair of sockets.
  *
  * I1  Every text ends with a NUL inside the caller's buffer; a short buffer cuts it.
  * I2  A path is copied with the size the kernel gave: it need not end with a NUL there.
+ * I3  Two addresses are equal if their packed forms are, and the hash is that of the packed form; so equal addresses
+ *     have one hash, whatever lies in the bytes that mean nothing (padding, what follows a name's end).
  */
 #include "engine/stream/sockaddr.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
+
+#include "engine/base/error.h"
 
 #define PATH_OFFSET offsetof(struct sockaddr_un, sun_path)
 
@@ -107,9 +112,124 @@ pw_sockaddr_to_system(const nng_sockaddr *in, struct sockaddr_storage *out)
 		memcpy(un->sun_path, in->s_ipc.sa_path, length);
 		return (socklen_t) (PATH_OFFSET + length + 1);
 	}
+	case NNG_AF_ABSTRACT: {
+		struct sockaddr_un *un = any;
+		size_t length = in->s_abstract.sa_len;
+		if (length > sizeof(in->s_abstract.sa_name)) {
+			return 0;
+		}
+		un->sun_family = AF_UNIX;
+		memcpy(un->sun_path + 1, in->s_abstract.sa_name, length);
+		/* Without a name, not even its NUL: bind chooses one. */
+		return (socklen_t) (length == 0 ? PATH_OFFSET : PATH_OFFSET + 1 + length);
+	}
 	default:
 		return 0;
 	}
+}
+
+int
+pw_sockaddr_system_family(enum nng_sockaddr_family family)
+{
+	switch (family) {
+	case NNG_AF_INET:
+		return AF_INET;
+	case NNG_AF_INET6:
+		return AF_INET6;
+	case NNG_AF_IPC:
+	case NNG_AF_ABSTRACT:
+		return AF_UNIX;
+	default:
+		return AF_UNSPEC;
+	}
+}
+
+void
+pw_sockaddr_of_socket(nng_sockaddr *out, int fd)
+{
+	struct sockaddr_storage address;
+	socklen_t size = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *) &address, &size) != 0) {
+		size = 0;
+	}
+	pw_sockaddr_from_system(out, &address, size);
+}
+
+/* ---- comparing */
+
+#define PACKED_SIZE (sizeof(uint16_t) + NNG_MAXADDRLEN) /* the largest: a name or path without an end */
+
+struct packer {
+	uint8_t *at;
+};
+
+static void
+pack(struct packer *packer, const void *bytes, size_t size)
+{
+	memcpy(packer->at, bytes, size);
+	packer->at += size;
+}
+
+/* The size. Fields in the order in which they stand there, without what lies between them. */
+static size_t
+pack_address(const nng_sockaddr *sa, uint8_t *out)
+{
+	struct packer packer = { out };
+
+	pack(&packer, &sa->s_family, sizeof(sa->s_family));
+	switch (sa->s_family) {
+	case NNG_AF_INPROC:
+		pack(&packer, sa->s_inproc.sa_name, strnlen(sa->s_inproc.sa_name, sizeof(sa->s_inproc.sa_name)));
+		break;
+	case NNG_AF_IPC:
+		pack(&packer, sa->s_ipc.sa_path, strnlen(sa->s_ipc.sa_path, sizeof(sa->s_ipc.sa_path)));
+		break;
+	case NNG_AF_INET:
+		pack(&packer, &sa->s_in.sa_port, sizeof(sa->s_in.sa_port));
+		pack(&packer, &sa->s_in.sa_addr, sizeof(sa->s_in.sa_addr));
+		break;
+	case NNG_AF_INET6:
+		pack(&packer, &sa->s_in6.sa_port, sizeof(sa->s_in6.sa_port));
+		pack(&packer, &sa->s_in6.sa_scope, sizeof(sa->s_in6.sa_scope));
+		pack(&packer, sa->s_in6.sa_addr, sizeof(sa->s_in6.sa_addr));
+		break;
+	case NNG_AF_ABSTRACT: {
+		size_t length = sa->s_abstract.sa_len;
+		size_t bound = sizeof(sa->s_abstract.sa_name);
+		pack(&packer, sa->s_abstract.sa_name, length < bound ? length : bound);
+		break;
+	}
+	default:
+		break;
+	}
+	return (size_t) (packer.at - out);
+}
+
+bool
+nng_sockaddr_equal(const nng_sockaddr *sa1, const nng_sockaddr *sa2)
+{
+	uint8_t packed1[PACKED_SIZE], packed2[PACKED_SIZE];
+	size_t size = pack_address(sa1, packed1);
+
+	return size == pack_address(sa2, packed2) && memcmp(packed1, packed2, size) == 0;
+}
+
+/* FNV-1a, and the last steps of splitmix64, so that addresses that differ in one bit differ in half of the hash. */
+uint64_t
+nng_sockaddr_hash(const nng_sockaddr *sa)
+{
+	uint8_t packed[PACKED_SIZE];
+	size_t size = pack_address(sa, packed);
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < size; i++) {
+		hash = (hash ^ packed[i]) * UINT64_C(0x100000001b3);
+	}
+	hash = (hash ^ (hash >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	hash = (hash ^ (hash >> 27)) * UINT64_C(0x94d049bb133111eb);
+	hash ^= hash >> 31;
+	return hash != 0 ? hash : 1;
 }
 
 /* ---- text */
@@ -190,4 +310,15 @@ nng_sockaddr_port(const nng_sockaddr *sa)
 	default:
 		return 0;
 	}
+}
+
+/* ---- the pair */
+
+nng_err
+nng_socket_pair(int fds[2])
+{
+	if (fds == NULL) {
+		return NNG_EINVAL;
+	}
+	return socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0 ? NNG_OK : pw_error_from_errno(errno);
 }

@@ -15,5 +15,9 @@
 void pw_sockaddr_from_system(nng_sockaddr *out, const struct sockaddr_storage *in, socklen_t size);
 /* The other way, for a family that sockets have. The size to hand to the kernel; 0: no such family. */
 socklen_t pw_sockaddr_to_system(const nng_sockaddr *in, struct sockaddr_storage *out);
+/* AF_INET, AF_INET6, AF_UNIX; AF_UNSPEC for any other. */
+int pw_sockaddr_system_family(enum nng_sockaddr_family family);
+/* What the socket is bound to; a failure: NNG_AF_UNSPEC. */
+void pw_sockaddr_of_socket(nng_sockaddr *out, int fd);
 
 #endif

@@ -10,8 +10,8 @@
  * because until then its memory is the kernel's. What the kernel says then counts: bytes that were moved are
  * reported, also when the cancel was first, since they are moved.
  *
- * The descriptor is given to the poller with the first operation, on the stream's own shard. So the shard that accepts
- * a connection makes the stream for another shard by filling in its record.
+ * The descriptor is given to the poller with the first operation, on the stream's own shard. So the shard that
+ * accepts a connection makes the stream for another shard by filling in its record.
  *
  * Invariants
  *   I1  In the phase OPEN the first operation of a direction is the poller's, and no other is.
@@ -103,26 +103,25 @@ pw_stream_read_addresses(nng_stream *stream)
 	struct sockaddr_storage address;
 	socklen_t size = sizeof(address);
 
-	if (getsockname(stream->file.fd, (struct sockaddr *) &address, &size) == 0) {
-		pw_sockaddr_from_system(&stream->self, &address, size);
-	}
-	size = sizeof(address);
-	if (getpeername(stream->file.fd, (struct sockaddr *) &address, &size) ==
-	    0) { /* not when it was reset already */
+	pw_sockaddr_of_socket(&stream->self, stream->file.fd);
+	/* Not when it was reset already. */
+	if (getpeername(stream->file.fd, (struct sockaddr *) &address, &size) == 0) {
 		pw_sockaddr_from_system(&stream->peer, &address, size);
 	}
 }
 
 void
-pw_stream_connected(nng_stream *stream, int fd, const struct pw_tcp_options *options)
+pw_stream_connected(nng_stream *stream, int fd, enum pw_url_kind kind, const struct pw_tcp_options *options)
 {
 	stream->file.fd = fd;
 	stream->phase = PW_STREAM_OPEN;
-	stream->tcp = options != NULL;
-	if (options != NULL) {
+	stream->kind = kind;
+	if (kind == PW_URL_TCP) {
 		pw_socket_apply(fd, options);
 	}
-	pw_stream_read_addresses(stream);
+	if (kind != PW_URL_SOCKET) {
+		pw_stream_read_addresses(stream);
+	}
 	pw_end_publish(&stream->end);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * url.h: what a stream URL says. See url.c for the grammar.
+ * url.h: a URL in its parts. See url.c for the grammar.
  *
- * Any thread; wait-free; no allocation, no state, no system call but the name of an IPv6 zone (if_nametoindex).
+ * Any thread. Parsing allocates once; nothing here makes a system call or keeps state.
  */
 #ifndef PINWHEEL_STREAM_URL_H
 #define PINWHEEL_STREAM_URL_H
@@ -12,25 +12,37 @@
 
 #include <nng/nng.h>
 
-#define PW_URL_SIZE 512u      /* the longest URL, its NUL included */
-#define PW_URL_HOST_SIZE 254u /* the longest name that DNS can hold, 253, and its NUL */
-#define PW_URL_PATH_SIZE 108u /* sun_path of the system's sockaddr_un, its NUL included */
+#define PW_URL_LENGTH_MAX 8191u /* of a text, its NUL not counted */
 
+/* What the schemes that streams know lead to. */
 enum pw_url_kind {
+	PW_URL_OTHER = 0, /* known, and not spoken by streams */
 	PW_URL_TCP,
 	PW_URL_PATH,
+	PW_URL_ABSTRACT,
+	PW_URL_SOCKET,
 };
 
-struct pw_url {
+struct pw_scheme {
+	const char *name;
+	uint16_t port; /* when the URL has none; 0: no such */
+	bool opaque;   /* the rest is a path as it stands */
 	enum pw_url_kind kind;
-	bool numeric;         /* TCP: `address` is complete; else `host` is a name, or empty (any address) */
-	uint16_t port;        /* TCP, in the machine's order */
-	nng_sockaddr address; /* numeric TCP, or the path */
-	char host[PW_URL_HOST_SIZE];
+	enum nng_sockaddr_family family; /* of TCP: NNG_AF_UNSPEC: either */
 };
 
-/* NNG_OK, and *url is filled; NNG_ENOTSUP: a scheme that pinwheel does not speak; NNG_EINVAL: malformed, too long,
- * a port above 65535, a path that does not fit a Unix socket's address. On an error *url is undefined. */
-nng_err pw_url_parse(struct pw_url *url, const char *text);
+/* One allocation; the parts are offsets into the text, so that a copy is a copy. */
+struct nng_url {
+	const struct pw_scheme *scheme;
+	uint32_t port;
+	uint16_t capacity; /* of text */
+	uint16_t size;     /* of what is used of it */
+	uint16_t userinfo; /* 0: none, here and below */
+	uint16_t hostname;
+	uint16_t path; /* never 0 */
+	uint16_t query;
+	uint16_t fragment;
+	char text[];
+};
 
 #endif

@@ -1071,13 +1071,114 @@ NNG_DECL const char *nng_str_sockaddr(const nng_sockaddr *sa, char *buf, size_t 
  */
 NNG_DECL uint32_t nng_sockaddr_port(const nng_sockaddr *sa) PINWHEEL_SYM(nng_sockaddr_port);
 
+/*
+ * nng_sockaddr_equal: do the two say the same address?
+ *
+ * Context:    any thread; wait-free.
+ * Effect:     compares the family and what it means there: the scope and the port too, a path or name up to its end;
+ *             never padding. Two addresses of NNG_AF_UNSPEC are equal.
+ */
+NNG_DECL bool nng_sockaddr_equal(const nng_sockaddr *sa1, const nng_sockaddr *sa2) PINWHEEL_SYM(nng_sockaddr_equal);
+
+/*
+ * nng_sockaddr_hash: a number that stands for an address, to find it in a table.
+ *
+ * Context:    any thread; wait-free.
+ * Effect:     never 0; the same for equal addresses, another for most others. Of this machine and this version only.
+ */
+NNG_DECL uint64_t nng_sockaddr_hash(const nng_sockaddr *sa) PINWHEEL_SYM(nng_sockaddr_hash);
+
+/*
+ * nng_socket_pair: two descriptors that are connected with one another, for a listener of socket:// or for a child.
+ *
+ * Context:    any thread; never blocks.
+ * Ownership:  the caller closes them, or gives one away with NNG_OPT_SOCKET_FD.
+ * Effect:     Unix-domain stream sockets, as socketpair(2) makes them: blocking, and inherited by exec.
+ * Errors:     NNG_EINVAL (NULL), NNG_ENOFILES, NNG_ENOMEM.
+ */
+NNG_DECL nng_err nng_socket_pair(int fds[2]) PINWHEEL_SYM(nng_socket_pair);
+
+/* ---- URLs -------------------------------------------------------------------------------------------------- */
+
+/* A URL in its parts. Its functions: any thread; a URL that no thread changes may be read by several. NULL, where it
+ * is not said to have no effect, is misuse. */
+typedef struct nng_url nng_url;
+
+/*
+ * nng_url_parse: takes a URL apart.
+ *
+ * Context:    any thread; allocates; makes no system call.
+ * Ownership:  *urlp is the caller's, until nng_url_free; the text is not kept.
+ * Effect:     *urlp is written on success only. scheme://[user@]host[:port][/path][?query][#fragment], in normal
+ *             form: scheme and host in lower case; in the other parts escapes of letters, digits, "-._~" and of UTF-8
+ *             are decoded; in a path "//", "." and ".." are carried out. A host in brackets is an IPv6 address.
+ *             Without a port: the scheme's own (http 80, wss 443, ...), else 0. inproc, ipc, unix, abstract and
+ *             socket have a path alone: the rest, as it stands.
+ * Errors:     NNG_EINVAL (NULL, malformed, a port above 65535, a host of more than 253 bytes, a text of more than
+ *             8191), NNG_ENOTSUP (a scheme that is not known: see Streams for those that streams speak), NNG_ENOMEM.
+ * Source:     NNG 2.x's header and its chapter on URLs. NNG takes a scheme that is the beginning of a known one, has
+ *             schemes in lower case only, takes names of services as ports, and has no bounds but the host's.
+ */
+NNG_DECL nng_err nng_url_parse(nng_url **urlp, const char *text) PINWHEEL_SYM(nng_url_parse);
+
+/*
+ * nng_url_clone: a copy, with a life of its own.
+ *
+ * Errors:     NNG_ENOMEM, NNG_EINVAL (NULL).
+ */
+NNG_DECL nng_err nng_url_clone(nng_url **urlp, const nng_url *url) PINWHEEL_SYM(nng_url_clone);
+
+/* nng_url_free: releases it, and the texts that were got from it. NULL: no effect. */
+NNG_DECL void nng_url_free(nng_url *url) PINWHEEL_SYM(nng_url_free);
+
+/*
+ * nng_url_sprintf: writes the URL as a text, as snprintf does.
+ *
+ * Effect:     at most bufsz bytes, terminated if bufsz is not 0 (then buf may be NULL); returns the length of the
+ *             whole text. The port is left out where it is the scheme's own, or 0; the user is left out always: it
+ *             may hold a password. Parsed again it gives the same URL, but for the user.
+ */
+NNG_DECL int nng_url_sprintf(char *buf, size_t bufsz, const nng_url *url) PINWHEEL_SYM(nng_url_sprintf);
+
+/*
+ * nng_url_scheme, _userinfo, _hostname, _port, _path, _query, _fragment: the parts.
+ *
+ * Context:    any thread; wait-free.
+ * Ownership:  the URL's: texts hold until nng_url_free.
+ * Effect:     without their delimiters. userinfo, query, fragment: NULL where the URL has none. hostname: NULL where
+ *             the scheme has none, else perhaps empty. path: never NULL. port: in the machine's byte order.
+ */
+NNG_DECL const char *nng_url_scheme(const nng_url *url) PINWHEEL_SYM(nng_url_scheme);
+NNG_DECL const char *nng_url_userinfo(const nng_url *url) PINWHEEL_SYM(nng_url_userinfo);
+NNG_DECL const char *nng_url_hostname(const nng_url *url) PINWHEEL_SYM(nng_url_hostname);
+NNG_DECL uint32_t nng_url_port(const nng_url *url) PINWHEEL_SYM(nng_url_port);
+NNG_DECL const char *nng_url_path(const nng_url *url) PINWHEEL_SYM(nng_url_path);
+NNG_DECL const char *nng_url_query(const nng_url *url) PINWHEEL_SYM(nng_url_query);
+NNG_DECL const char *nng_url_fragment(const nng_url *url) PINWHEEL_SYM(nng_url_fragment);
+
+/*
+ * nng_url_resolve_port: gives a URL with port 0 the port that the system chose.
+ *
+ * Effect:     none on a URL that has a port, or whose scheme has no host; none with a port above 65535.
+ */
+NNG_DECL void nng_url_resolve_port(nng_url *url, uint32_t port) PINWHEEL_SYM(nng_url_resolve_port);
+
 /* ---- Streams ----------------------------------------------------------------------------------------------- */
 
 /*
  * Byte streams over TCP (v4, v6) and Unix-domain sockets. A stream comes from a dialer or a listener.
  *
- * URLs: tcp://host:port, tcp://[v6]:port, tcp://:port (every local address), ipc://path and unix://path. host is an
- * address or a name. tls+tcp, ws, wss and every other scheme: NNG_ENOTSUP.
+ * URLs:
+ *   tcp://host:port     host is an IPv4 address, an IPv6 address in brackets, a name, or nothing: a listener's every
+ *                       local address. Without a port: 0, which a listener lets the system choose; a dialer needs
+ *                       one.
+ *   tcp4:// tcp6://     the same, with addresses of that family only
+ *   ipc:// unix://      a path of at most 107 bytes
+ *   abstract://name     at most 107 bytes, escapes (%00) decoded; a listener without a name lets the system choose
+ *   one
+ *                       (NNG_OPT_LOCADDR)
+ *   socket://           a listener alone: its streams are the descriptors that NNG_OPT_SOCKET_FD gives it
+ * tls+tcp, ws, wss, udp and every other scheme: NNG_ENOTSUP.
  *
  * The functions that take an nng_aio are providers in the sense above: they submit and return, lock-free, from any
  * thread; the handle must not be busy (misuse, R27); a stopped handle, or a deadline that is over, refuses with one
@@ -1088,11 +1189,24 @@ typedef struct nng_stream nng_stream;
 typedef struct nng_stream_dialer nng_stream_dialer;
 typedef struct nng_stream_listener nng_stream_listener;
 
-/* Options. */
+/* Options; nng_stream_get_bool says what they share. */
+#define NNG_OPT_LOCADDR "local-address"  /* address: the own end; of a dialer: what its streams are bound to */
+#define NNG_OPT_REMADDR "remote-address" /* address, read only: the other end; 1.x */
 #define NNG_OPT_BOUND_PORT "bound-port"           /* int, read only: the local port */
 #define NNG_OPT_TCP_BOUND_PORT NNG_OPT_BOUND_PORT /* its name in 1.x */
 #define NNG_OPT_TCP_NODELAY "tcp-nodelay"         /* bool, on unless set otherwise: small writes leave at once */
 #define NNG_OPT_TCP_KEEPALIVE "tcp-keepalive"     /* bool, off unless set otherwise: a silent peer is probed */
+#define NNG_OPT_LISTEN_FD "listen-fd"             /* int, write only: a socket that listens (socket activation) */
+#define NNG_OPT_SOCKET_FD "socket:fd"             /* int, write only: a connection, for a listener of socket:// */
+#define NNG_OPT_IPC_PERMISSIONS "ipc:permissions" /* int, write only: the mode of the socket's file, 0 to 07777 */
+#define NNG_OPT_PEER_UID "ipc:peer-uid"           /* int, read only: the other process's user, ... */
+#define NNG_OPT_PEER_GID "ipc:peer-gid"           /* ... its group, ... */
+#define NNG_OPT_PEER_PID "ipc:peer-pid"           /* ... and its number, when it connected or listened */
+#define NNG_OPT_PEER_ZONEID "ipc:peer-zoneid"     /* of other systems: not supported here */
+#define NNG_OPT_IPC_PEER_UID NNG_OPT_PEER_UID
+#define NNG_OPT_IPC_PEER_GID NNG_OPT_PEER_GID
+#define NNG_OPT_IPC_PEER_PID NNG_OPT_PEER_PID
+#define NNG_OPT_IPC_PEER_ZONEID NNG_OPT_PEER_ZONEID
 
 /*
  * nng_stream_send: sends bytes from the handle's iov.
@@ -1160,17 +1274,39 @@ NNG_DECL const nng_sockaddr *nng_stream_self_addr(nng_stream *stream) PINWHEEL_S
 /*
  * nng_stream_get_*, nng_stream_set_*, and the same for dialers and listeners below: options.
  *
+ *                         type     stream           dialer           listener
+ * NNG_OPT_LOCADDR         addr     get              get, set: TCP    get
+ * NNG_OPT_REMADDR         addr     get              -                -
+ * NNG_OPT_BOUND_PORT      int      get: TCP         -                get: TCP
+ * NNG_OPT_TCP_NODELAY     bool     get, set: TCP    get, set: TCP    get, set: TCP
+ * NNG_OPT_TCP_KEEPALIVE   bool     get, set: TCP    get, set: TCP    get, set: TCP
+ * NNG_OPT_LISTEN_FD       int      -                -                set: all but socket://
+ * NNG_OPT_SOCKET_FD       int      -                -                set: socket://
+ * NNG_OPT_IPC_PERMISSIONS int      -                -                set: ipc, unix, abstract (no effect there)
+ * NNG_OPT_PEER_UID, _GID, _PID
+ *                         int      get: not TCP     -                -
+ *
  * Context:    any thread; may take a lock for a moment, never waits for I/O.
- * Ownership:  strings and addresses given are copied; a string got is the object's and holds until its free.
+ * Ownership:  addresses are copied. A descriptor that NNG_OPT_LISTEN_FD or NNG_OPT_SOCKET_FD took is the library's,
+ *             which makes it non-blocking and closes it; after an error it is the caller's still.
  * Effect:     a get writes *value on success only. A dialer's or listener's TCP options are those its later streams
- *             start with; a stream's act at once. NNG_OPT_BOUND_PORT: of a listener after listen, of a stream its
- *             local port.
- * Errors:     NNG_ENOTSUP (an option this object does not have: an unknown name; any TCP option of a Unix-domain one;
- *             a dialer's port), NNG_EBADTYPE (not of that type), NNG_EREADONLY (set of NNG_OPT_BOUND_PORT),
- *             NNG_ESTATE (a listener's port before listen), NNG_ECLOSED (the stream is closed).
- *             No option is of type ms, size, uint64, string or address: those forms answer NNG_EBADTYPE or
- *             NNG_ENOTSUP.
- * Source:     NNG 2.x's header; nng_stream_set_* from 1.x, where 2.x has none.
+ *             start with; a stream's act at once. A dialer's NNG_OPT_LOCADDR is an address with port 0, which later
+ *             streams are bound to before they connect; NNG_AF_UNSPEC, as at first: any. A listener's is
+ *             NNG_AF_UNSPEC before it listens; the addresses of socket:// are NNG_AF_UNSPEC always.
+ *             NNG_OPT_LISTEN_FD stands in place of nng_stream_listener_listen; the file of such a socket is not
+ *             removed at the end. NNG_OPT_SOCKET_FD may be set again and again: each descriptor is one stream.
+ * Errors:     NNG_ENOTSUP (an option this object does not have: an unknown name, another transport's, a peer of a
+ *             socket:// descriptor that is no Unix-domain one), NNG_EREADONLY, NNG_EWRITEONLY, NNG_EBADTYPE (not of
+ *             that type), tested in this order; NNG_ECLOSED.
+ *             NNG_EINVAL: a name or a pointer that is NULL; a mode outside 0 to 07777; a descriptor that is not open,
+ *             or is no stream socket of the kind (one that listens, one that is connected).
+ *             NNG_EADDRINVAL: a local address with a port, or of another family; a socket that listens on another
+ *             family than the URL's scheme has. NNG_ESTATE: a listener's port before listen. NNG_EBUSY:
+ *             NNG_OPT_LISTEN_FD or NNG_OPT_IPC_PERMISSIONS of a listener that listens. NNG_ENOSPC: 16 descriptors
+ *             wait in a listener of socket:// already.
+ *             No option is of type ms, size, uint64 or string: those forms answer one of the first four.
+ * Source:     NNG 2.x's header and its chapters on streams, tcp, ipc and socket; nng_stream_set_* and *_get_addr from
+ *             1.x, where 2.x has none. NNG answers a descriptor that is none with NNG_ECLOSED.
  */
 NNG_DECL nng_err nng_stream_get_bool(nng_stream *stream, const char *name, bool *value)
     PINWHEEL_SYM(nng_stream_get_bool);
@@ -1184,31 +1320,55 @@ NNG_DECL nng_err nng_stream_get_uint64(nng_stream *stream, const char *name, uin
     PINWHEEL_SYM(nng_stream_get_uint64);
 NNG_DECL nng_err nng_stream_get_string(nng_stream *stream, const char *name, const char **value)
     PINWHEEL_SYM(nng_stream_get_string);
+NNG_DECL nng_err nng_stream_get_addr(nng_stream *stream, const char *name, nng_sockaddr *value)
+    PINWHEEL_SYM(nng_stream_get_addr);
 NNG_DECL nng_err nng_stream_set_bool(nng_stream *stream, const char *name, bool value)
     PINWHEEL_SYM(nng_stream_set_bool);
 NNG_DECL nng_err nng_stream_set_int(nng_stream *stream, const char *name, int value) PINWHEEL_SYM(nng_stream_set_int);
+NNG_DECL nng_err nng_stream_set_ms(nng_stream *stream, const char *name, nng_duration value)
+    PINWHEEL_SYM(nng_stream_set_ms);
+NNG_DECL nng_err nng_stream_set_size(nng_stream *stream, const char *name, size_t value)
+    PINWHEEL_SYM(nng_stream_set_size);
+NNG_DECL nng_err nng_stream_set_uint64(nng_stream *stream, const char *name, uint64_t value)
+    PINWHEEL_SYM(nng_stream_set_uint64);
+NNG_DECL nng_err nng_stream_set_string(nng_stream *stream, const char *name, const char *value)
+    PINWHEEL_SYM(nng_stream_set_string);
+NNG_DECL nng_err nng_stream_set_addr(nng_stream *stream, const char *name, const nng_sockaddr *value)
+    PINWHEEL_SYM(nng_stream_set_addr);
+
+/*
+ * TLS is not here. The types exist so that programs compile; the functions answer NNG_ENOTSUP and touch nothing.
+ */
+typedef struct nng_tls_config nng_tls_config;
+typedef struct nng_tls_cert nng_tls_cert;
+
+NNG_DECL nng_err nng_stream_peer_cert(nng_stream *stream, nng_tls_cert **certp) PINWHEEL_SYM(nng_stream_peer_cert);
 
 /* ---- Dialers ----------------------------------------------------------------------------------------------- */
 
 /*
- * nng_stream_dialer_alloc: makes a dialer for a URL.
+ * nng_stream_dialer_alloc, nng_stream_dialer_alloc_url: makes a dialer for a URL.
  *
  * Context:    any thread; starts the engine when nothing else has (R0), otherwise does not block. No name is resolved
  *             here.
  * Ownership:  the caller's, until nng_stream_dialer_free. The URL is copied.
  * Effect:     *dialerp is written on success only.
- * Errors:     NNG_ENOTSUP (scheme), NNG_EINVAL (malformed, too long, a port above 65535; a dialer without a host),
- *             NNG_ENOMEM; and what nng_init returns when it had to start the engine.
+ * Errors:     NNG_ENOTSUP (scheme; socket://), NNG_EINVAL (NULL, malformed, too long, a port above 65535; a user, a
+ *             path, a query or a fragment with tcp; a dialer without a host, a port, or an abstract name),
+ *             NNG_EADDRINVAL (an address that tcp4 or tcp6 excludes), NNG_ENOMEM; and what nng_init returns when it
+ *             had to start the engine.
  */
 NNG_DECL nng_err nng_stream_dialer_alloc(nng_stream_dialer **dialerp, const char *url)
     PINWHEEL_SYM(nng_stream_dialer_alloc);
+NNG_DECL nng_err nng_stream_dialer_alloc_url(nng_stream_dialer **dialerp, const nng_url *url)
+    PINWHEEL_SYM(nng_stream_dialer_alloc_url);
 
 /*
  * nng_stream_dialer_dial: makes a connection.
  *
  * Context:    as all stream operations, above; takes two short locks (the pool of stream records, the dialer's list
- *             of dials). Names are resolved on a shard's own poller, under the handle's deadline, and can be cancelled
- *             there.
+ *             of dials). Names are resolved on a shard's own poller, under the handle's deadline, and can be
+ *             cancelled there.
  * Ownership:  on success output 0 is an nng_stream of the consumer. On any error output 0 is NULL.
  * Effect:     several may be outstanding on one dialer, each its own connection. The addresses of a name are tried in
  *             turn.
@@ -1239,6 +1399,8 @@ NNG_DECL nng_err nng_stream_dialer_get_uint64(nng_stream_dialer *dialer, const c
     PINWHEEL_SYM(nng_stream_dialer_get_uint64);
 NNG_DECL nng_err nng_stream_dialer_get_string(nng_stream_dialer *dialer, const char *name, const char **value)
     PINWHEEL_SYM(nng_stream_dialer_get_string);
+NNG_DECL nng_err nng_stream_dialer_get_addr(nng_stream_dialer *dialer, const char *name, nng_sockaddr *value)
+    PINWHEEL_SYM(nng_stream_dialer_get_addr);
 NNG_DECL nng_err nng_stream_dialer_set_bool(nng_stream_dialer *dialer, const char *name, bool value)
     PINWHEEL_SYM(nng_stream_dialer_set_bool);
 NNG_DECL nng_err nng_stream_dialer_set_int(nng_stream_dialer *dialer, const char *name, int value)
@@ -1251,25 +1413,33 @@ NNG_DECL nng_err nng_stream_dialer_set_uint64(nng_stream_dialer *dialer, const c
     PINWHEEL_SYM(nng_stream_dialer_set_uint64);
 NNG_DECL nng_err nng_stream_dialer_set_string(nng_stream_dialer *dialer, const char *name, const char *value)
     PINWHEEL_SYM(nng_stream_dialer_set_string);
-NNG_DECL nng_err nng_stream_dialer_set_addr(
-    nng_stream_dialer *dialer, const char *name, const nng_sockaddr *value)
+NNG_DECL nng_err nng_stream_dialer_set_addr(nng_stream_dialer *dialer, const char *name, const nng_sockaddr *value)
     PINWHEEL_SYM(nng_stream_dialer_set_addr);
+
+/* See nng_tls_config. */
+NNG_DECL nng_err nng_stream_dialer_get_tls(nng_stream_dialer *dialer, nng_tls_config **configp)
+    PINWHEEL_SYM(nng_stream_dialer_get_tls);
+NNG_DECL nng_err nng_stream_dialer_set_tls(nng_stream_dialer *dialer, nng_tls_config *config)
+    PINWHEEL_SYM(nng_stream_dialer_set_tls);
 
 /* ---- Listeners --------------------------------------------------------------------------------------------- */
 
 /*
- * nng_stream_listener_alloc: makes a listener for a URL; nng_stream_listener_listen binds it.
+ * nng_stream_listener_alloc, _alloc_url: makes a listener for a URL; nng_stream_listener_listen binds it.
  *
- * Context, Ownership, Effect, Errors: as nng_stream_dialer_alloc. An empty host is every local address.
+ * Context, Ownership, Effect, Errors: as nng_stream_dialer_alloc, but for what a dialer alone must have.
  */
 NNG_DECL nng_err nng_stream_listener_alloc(nng_stream_listener **listenerp, const char *url)
     PINWHEEL_SYM(nng_stream_listener_alloc);
+NNG_DECL nng_err nng_stream_listener_alloc_url(nng_stream_listener **listenerp, const nng_url *url)
+    PINWHEEL_SYM(nng_stream_listener_alloc_url);
 
 /*
  * nng_stream_listener_listen: binds and listens.
  *
- * Context:    any thread; done in the caller. Does not block, unless the URL has a name that is not an address: that is
- *             looked up in the caller. Port 0: the system chooses, see NNG_OPT_BOUND_PORT.
+ * Context:    any thread; done in the caller. Does not block, unless the URL has a name that is not an address: that
+ *             is looked up in the caller. Port 0: the system chooses, see NNG_OPT_BOUND_PORT. A listener of socket://
+ *             needs no listen; one that NNG_OPT_LISTEN_FD was set of listens already.
  * Errors:     NNG_EADDRINUSE, NNG_EADDRINVAL (no such local address), NNG_EPERM, NNG_ENOFILES, NNG_ESTATE (listens
  *             already), NNG_ECLOSED, NNG_ESYSERR + errno.
  */
@@ -1280,8 +1450,8 @@ NNG_DECL nng_err nng_stream_listener_listen(nng_stream_listener *listener) PINWH
  *
  * Context:    as all stream operations, above.
  * Ownership:  on success output 0 is an nng_stream of the consumer. On any error output 0 is NULL.
- * Effect:     several may be outstanding. Connections are spread over the shards. With descriptors exhausted the accept
- *             stays pending and is tried again every 10 ms, as long as one is pending.
+ * Effect:     several may be outstanding. Connections are spread over the shards. With descriptors exhausted the
+ *             accept stays pending and is tried again every 10 ms, as long as one is pending.
  * Errors:     NNG_ESTATE (not listening), NNG_ECLOSED, NNG_ENOMEM, NNG_ETIMEDOUT, NNG_ECANCELED, NNG_ESTOPPED,
  *             NNG_ESYSERR + errno.
  */
@@ -1309,6 +1479,8 @@ NNG_DECL nng_err nng_stream_listener_get_uint64(nng_stream_listener *listener, c
     PINWHEEL_SYM(nng_stream_listener_get_uint64);
 NNG_DECL nng_err nng_stream_listener_get_string(nng_stream_listener *listener, const char *name, const char **value)
     PINWHEEL_SYM(nng_stream_listener_get_string);
+NNG_DECL nng_err nng_stream_listener_get_addr(nng_stream_listener *listener, const char *name, nng_sockaddr *value)
+    PINWHEEL_SYM(nng_stream_listener_get_addr);
 NNG_DECL nng_err nng_stream_listener_set_bool(nng_stream_listener *listener, const char *name, bool value)
     PINWHEEL_SYM(nng_stream_listener_set_bool);
 NNG_DECL nng_err nng_stream_listener_set_int(nng_stream_listener *listener, const char *name, int value)
@@ -1324,6 +1496,96 @@ NNG_DECL nng_err nng_stream_listener_set_string(nng_stream_listener *listener, c
 NNG_DECL nng_err nng_stream_listener_set_addr(
     nng_stream_listener *listener, const char *name, const nng_sockaddr *value)
     PINWHEEL_SYM(nng_stream_listener_set_addr);
+
+/* See nng_tls_config. */
+NNG_DECL nng_err nng_stream_listener_get_tls(nng_stream_listener *listener, nng_tls_config **configp)
+    PINWHEEL_SYM(nng_stream_listener_get_tls);
+NNG_DECL nng_err nng_stream_listener_set_tls(nng_stream_listener *listener, nng_tls_config *config)
+    PINWHEEL_SYM(nng_stream_listener_set_tls);
+/* A concern of another system: NNG_ENOTSUP. */
+NNG_DECL nng_err nng_stream_listener_set_security_descriptor(nng_stream_listener *listener, void *descriptor)
+    PINWHEEL_SYM(nng_stream_listener_set_security_descriptor);
+
+/* ---- UDP --------------------------------------------------------------------------------------------------- */
+
+/*
+ * A socket for datagrams, IPv4 or IPv6. Its operations are providers as those of streams: from any thread, lock-free,
+ * with cancel, timeout, abort and stop; each direction is served in the order of submission.
+ */
+typedef struct nng_udp nng_udp;
+
+/*
+ * nng_udp_open: makes a socket and binds it.
+ *
+ * Context:    any thread; starts the engine when nothing else has (R0), otherwise does not block.
+ * Ownership:  *udpp is the caller's, until nng_udp_close; the address is read during the call only.
+ * Effect:     *udpp is written on success only. Port 0: the system chooses, see nng_udp_sockname.
+ * Errors:     NNG_EADDRINVAL (not an internet address, or none of this machine), NNG_EADDRINUSE, NNG_EPERM,
+ *             NNG_ENOFILES, NNG_ENOMEM, NNG_EINVAL (NULL), NNG_ESYSERR + errno; and what nng_init returns.
+ * Source:     NNG 2.x's header.
+ */
+NNG_DECL nng_err nng_udp_open(nng_udp **udpp, const nng_sockaddr *sa) PINWHEEL_SYM(nng_udp_open);
+
+/*
+ * nng_udp_stop: ends all operations with NNG_ECLOSED, now and later, and waits until nothing is pending.
+ *
+ * Context:    as nng_stream_stop (R26). NULL: no effect.
+ */
+NNG_DECL void nng_udp_stop(nng_udp *udp) PINWHEEL_SYM(nng_udp_stop);
+
+/*
+ * nng_udp_close: stops and releases it.
+ *
+ * Context:    as nng_stream_free: inside a callback it never blocks, and releases later (R26). NULL: no effect.
+ * Ownership:  takes the socket; no other thread may be inside, or enter, a call on it.
+ */
+NNG_DECL void nng_udp_close(nng_udp *udp) PINWHEEL_SYM(nng_udp_close);
+
+/*
+ * nng_udp_sockname: the address it is bound to.
+ *
+ * Context:    any thread; never blocks.
+ * Errors:     NNG_EINVAL (NULL), NNG_ECLOSED.
+ */
+NNG_DECL nng_err nng_udp_sockname(nng_udp *udp, nng_sockaddr *sa) PINWHEEL_SYM(nng_udp_sockname);
+
+/*
+ * nng_udp_send: sends one datagram: the bytes of the iov, none perhaps, to the address that input 0 points to.
+ *
+ * Context:    as all stream operations, above.
+ * Ownership:  the iov's memory and the address are the library's until the completion.
+ * Effect:     the whole datagram or nothing; nng_aio_count says its size.
+ * Errors:     NNG_EADDRINVAL (input 0 is NULL, or no internet address of the socket's family), NNG_EMSGSIZE,
+ *             NNG_EPERM (a broadcast, a firewall), NNG_EUNREACHABLE, NNG_ECONNREFUSED, NNG_ECLOSED, NNG_ETIMEDOUT,
+ *             NNG_ECANCELED, NNG_ESTOPPED, NNG_ESYSERR + errno.
+ */
+NNG_DECL void nng_udp_send(nng_udp *udp, nng_aio *aio) PINWHEEL_SYM(nng_udp_send);
+
+/*
+ * nng_udp_recv: receives one datagram into the iov, and its sender's address into what input 0 points to (NULL: not
+ * wanted).
+ *
+ * Context:    as all stream operations, above.
+ * Ownership:  the iov's memory and the address are the library's until the completion.
+ * Effect:     nng_aio_count says the datagram's size, which may be 0.
+ * Errors:     NNG_EMSGSIZE (it did not fit: the iov has its beginning, the rest is lost; the sender's address is
+ *             there, count is 0), NNG_ECLOSED, NNG_ETIMEDOUT, NNG_ECANCELED, NNG_ESTOPPED, NNG_ENOMEM, NNG_ESYSERR +
+ *             errno.
+ */
+NNG_DECL void nng_udp_recv(nng_udp *udp, nng_aio *aio) PINWHEEL_SYM(nng_udp_recv);
+
+/*
+ * nng_udp_multicast_membership: joins a multicast group, or leaves it.
+ *
+ * Context:    any thread; never blocks.
+ * Effect:     IPv4: on the link of the address that the socket is bound to, or, where that is any, on the one the
+ *             system chooses; IPv6: on the link of sa_scope, 0: the one the system chooses.
+ * Errors:     NNG_EADDRINVAL (no multicast address, or not of the socket's family; left what was not joined),
+ *             NNG_EADDRINUSE (joined already), NNG_EINVAL (NULL), NNG_ECLOSED, NNG_ENOMEM, NNG_ESYSERR + errno (no
+ *             such link: ENODEV).
+ */
+NNG_DECL nng_err nng_udp_multicast_membership(nng_udp *udp, const nng_sockaddr *sa, bool join)
+    PINWHEEL_SYM(nng_udp_multicast_membership);
 
 #ifdef __cplusplus
 }

@@ -10,7 +10,8 @@
  *
  * A shard is one event loop: inbox, timing wheel, poller, ready queue, memory. Shards are numbered from 0. Each has a
  * thread of its own, pinned to one CPU; *lent* shards, numbered after the others, have none and are run by threads of
- * the application (pinwheel_poll).
+ * the application (pinwheel_poll). What a thread outside makes (handles, dialers, listeners, accepted connections) is
+ * spread over the shards with threads of their own; over the lent ones only if there are no others.
  *
  * Settings. Each comes from the configuration given to pinwheel_start, else from the environment, else its default.
  * A name PINWHEEL_* in the environment that is not below, or a value that does not parse, makes the start fail with
@@ -242,10 +243,14 @@ PINWHEEL_DECL void pinwheel_aio_close(nng_aio *aio);
  * Context:    outside callbacks. The first thread that calls pinwheel_poll or pinwheel_poll_fd for a shard lends
  *             itself to it until nng_fini, and no other thread may call them for that shard. Callbacks, cancel
  *             functions and functions of pinwheel_run_on run inside this call. While no thread polls, operations
- *             homed there do not complete.
+ *             homed there do not complete, and nng_fini on another thread waits.
  * Effect:     returns the number of things done, at most about budget in each stage of the loop; 0: nothing is left
  *             to do, and pinwheel_poll_fd becomes readable when there is. budget 0: the setting turn_budget.
- * Errors:     negative: misuse (R27), that is no lent shard of that number, another thread's shard, inside a
+ * Errors:     negative, an error code with its sign changed. -NNG_ESTOPPED: nng_fini is shutting down or has, or no
+ *             engine runs; this thread lends itself to no shard any more, and the descriptor is closed. Who polls until
+ *             then has done what nng_fini on another thread waits for. -NNG_ENOFILES, -NNG_ENOMEM, -NNG_EPERM: the
+ *             first call could not open the shard's poller; the thread has not lent itself, and may try again.
+ *             -NNG_EINVAL: misuse (R27), that is no lent shard of that number, another thread's shard, inside a
  *             callback.
  */
 PINWHEEL_DECL int pinwheel_poll(int shard, unsigned budget);
@@ -254,8 +259,9 @@ PINWHEEL_DECL int pinwheel_poll(int shard, unsigned budget);
  * pinwheel_poll_fd: a descriptor that is readable when pinwheel_poll would find something: mail, I/O, a deadline.
  *
  * Context:    as pinwheel_poll. After a poll that returned 0; before that, poll first.
- * Ownership:  the library's: wait on it, never read or close it. It stays the same until nng_fini.
- * Errors:     negative: misuse, as pinwheel_poll.
+ * Ownership:  the library's: wait on it, never read or close it. It stays the same until nng_fini, which makes it
+ *             readable: the poll that follows ends the shard and closes it.
+ * Errors:     negative: as pinwheel_poll.
  */
 PINWHEEL_DECL int pinwheel_poll_fd(int shard);
 
@@ -351,10 +357,11 @@ struct pinwheel_shard_stats {
 /*
  * pinwheel_stats: a snapshot of one shard.
  *
- * Context:    any thread; wait-free. The shard runs on: each figure is right for some moment of the call, two of them
- *             need not be for the same one.
+ * Context:    any thread; lock-free, also beside nng_fini, which waits for the call. The shard runs on: each figure
+ *             is right for some moment of the call, two of them need not be for the same one.
  * Ownership:  fills out->size bytes of *out; fields that this library does not know become 0.
- * Errors:     NNG_EINVAL: no such shard, or out->size is 0.
+ * Errors:     NNG_EINVAL: no such shard (none at all while no engine runs, and in the last steps of nng_fini), or
+ *             out->size is 0.
  */
 PINWHEEL_DECL nng_err pinwheel_stats(int shard, struct pinwheel_shard_stats *out);
 

@@ -350,7 +350,7 @@ poll_there(void *arg)
 	return NULL;
 }
 
-/* "negative: misuse (R27), that is no lent shard of that number, another thread's shard, inside a callback." Method:
+/* "-NNG_EINVAL: misuse (R27), that is no lent shard of that number, another thread's shard, inside a callback." Method:
  * numbers that are none, the shard with a thread, a second thread. */
 static void
 poll_of_what_is_not_ours_is_misuse(void **unused)
@@ -358,17 +358,19 @@ poll_of_what_is_not_ours_is_misuse(void **unused)
 	static const int wrong[] = { -1, 0, 2, INT32_MAX };
 
 	(void) unused;
-	for (int i = 0; i < 4; i++) {
-		assert_true(pinwheel_poll(wrong[i], 0) < 0);
-		(void) misuse_expect("pinwheel_poll", NULL, "");
-		assert_true(pinwheel_poll_fd(wrong[i]) < 0);
-		(void) misuse_expect("pinwheel_poll_fd", NULL, "");
+	for (int lent = 0; lent < 2; lent++) { /* this thread has lent itself to none, and then to another one */
+		for (int i = 0; i < 4; i++) {
+			assert_int_equal(pinwheel_poll(wrong[i], 0), -NNG_EINVAL);
+			(void) misuse_expect("pinwheel_poll", NULL, "");
+			assert_int_equal(pinwheel_poll_fd(wrong[i]), -NNG_EINVAL);
+			(void) misuse_expect("pinwheel_poll_fd", NULL, "");
+		}
+		(void) poll_all(LENT);
 	}
-	(void) poll_all(LENT);
 	struct answer a = { 7, 7 };
 	thread_end(thread_start(poll_there, &a));
-	assert_true(a.poll < 0);
-	assert_true(a.fd < 0);
+	assert_int_equal(a.poll, -NNG_EINVAL);
+	assert_int_equal(a.fd, -NNG_EINVAL);
 	assert_int_equal(misuse_take().count, 2);
 	(void) poll_all(LENT); /* ours still */
 }
@@ -420,6 +422,121 @@ fini_in_a_callback_of_a_lent_shard_is_misuse(void **unused)
 }
 
 /* ---- nng_fini */
+
+struct lender {
+	struct gate lent;
+	int shard;
+	int last;       /* what the poll returned that was not a number of things done */
+	int after[2];   /* and what the next ones did */
+	uint64_t ended; /* when it came */
+};
+
+static void *
+lend_until_the_end(void *arg)
+{
+	struct lender *l = arg;
+	while ((l->last = pinwheel_poll(l->shard, 0)) > 0) {
+	}
+	gate_open(&l->lent);
+	int fd = pinwheel_poll_fd(l->shard);
+	while (l->last >= 0) {
+		l->last = pinwheel_poll(l->shard, 0);
+		if (l->last == 0) {
+			struct pollfd p = { .fd = fd, .events = POLLIN };
+			(void) poll(&p, 1, -1);
+		}
+	}
+	l->ended = moment();
+	l->after[0] = pinwheel_poll(l->shard, 0);
+	l->after[1] = pinwheel_poll_fd(l->shard);
+	return NULL;
+}
+
+/* pinwheel_poll: "-NNG_ESTOPPED: nng_fini is shutting down or has, or no engine runs; this thread lends itself to no
+ * shard any more"; its descriptor: "nng_fini ... makes it readable". Method: a thread polls, and sleeps on the
+ * descriptor when there is nothing to do, until a poll is negative; another one calls nng_fini with operations of
+ * the lent shard pending. No misuse; nng_fini has waited for that poll; more polls say the same. */
+static void
+poll_says_when_another_thread_has_shut_down(void **unused)
+{
+	(void) unused;
+	for (int round = 0; round < 20; round++) {
+		struct lender l = { .lent = GATE, .shard = LENT };
+		struct consumer c[3];
+		struct provider p[3];
+		(void) recorded_one_and_one(NULL);
+		pthread_t thread = thread_start(lend_until_the_end, &l);
+		gate_pass(&l.lent, 1);
+		for (int i = 0; i < 3; i++) {
+			c[i] = (struct consumer) CONSUMER;
+			p[i] = (struct provider) PROVIDER;
+			consumer_open(&c[i], LENT);
+			nng_aio_set_timeout(c[i].aio, i == 0 ? HOUR_MS : NNG_DURATION_DEFAULT);
+			assert_true(provider_start(&p[i], c[i].aio));
+		}
+		nng_fini();
+		thread_end(thread);
+		assert_int_equal(pinwheel_shard_count(), 0);
+		assert_int_equal(l.last, -NNG_ESTOPPED);
+		assert_int_equal(l.after[0], -NNG_ESTOPPED);
+		assert_int_equal(l.after[1], -NNG_ESTOPPED);
+		for (int i = 0; i < 3; i++) {
+			assert_int_equal(consumer_calls(&c[i]), 1);
+			assert_int_equal(c[i].result, NNG_ESTOPPED);
+			assert_int_equal(c[i].shard, LENT);
+			assert_true(c[i].left < l.ended);
+			nng_aio_free(c[i].aio);
+		}
+		assert_int_equal(recorded_end(NULL), 0);
+	}
+}
+
+/* "... or no engine runs": no misuse, as for pinwheel_run_on. Method: before any engine of this test, and after one. */
+static void
+poll_without_an_engine_is_estopped(void **unused)
+{
+	(void) unused;
+	(void) misuse_take();
+	pinwheel_set_misuse_handler(misuse_record);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(pinwheel_poll(LENT, 0), -NNG_ESTOPPED);
+		assert_int_equal(pinwheel_poll_fd(LENT), -NNG_ESTOPPED);
+		assert_int_equal(one_and_one(NULL), NNG_OK);
+		assert_int_equal(poll_all(LENT), 0);
+		nng_fini();
+	}
+	assert_int_equal(recorded_end(NULL), 0);
+}
+
+/* "-NNG_ENOFILES ...: the first call could not open the shard's poller; the thread has not lent itself, and may try
+ * again." Method: no descriptor is left, one, two, ... until it succeeds; another thread then has it. */
+static void
+poll_without_descriptors_may_be_tried_again(void **unused)
+{
+	struct rlimit before, limit;
+	int next = dup(0), refused = 0, rv = -NNG_ENOFILES;
+
+	(void) unused;
+	assert_true(next >= 0);
+	assert_int_equal(close(next), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	for (rlim_t more = 0; rv < 0 && more < 100; more++) {
+		limit = before;
+		limit.rlim_cur = (rlim_t) next + more;
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		rv = pinwheel_poll(LENT, 0);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+		assert_true(rv >= 0 || rv == -NNG_ENOFILES);
+		assert_int_equal(pinwheel_shard_self(), rv >= 0 ? LENT : -1);
+		refused += rv < 0;
+	}
+	assert_true(refused > 0);
+	(void) poll_all(LENT);
+	struct answer a = { 7, 7 };
+	thread_end(thread_start(poll_there, &a));
+	assert_int_equal(a.poll, -NNG_EINVAL);
+	assert_int_equal(misuse_take().count, 2);
+}
 
 /* R26: "these calls poll that shard while they wait, nng_fini included". Method: operations of both shards are
  * pending when the lending thread calls nng_fini; their callbacks have run when it returns, those of the lent shard
@@ -507,6 +624,145 @@ fini_on_a_lending_thread_ends_the_other_lent_shards_too(void **unused)
 	}
 }
 
+/* ---- what threads outside make */
+
+static void *
+allocate_there(void *arg)
+{
+	nng_aio **aio = arg;
+	for (int i = 0; i < 8; i++) {
+		if (nng_aio_alloc(&aio[i], NULL, NULL) != NNG_OK) {
+			aio[i] = NULL;
+		}
+	}
+	return NULL;
+}
+
+/* pinwheel.h: "What a thread outside makes (handles, ...) is spread over the shards with threads of their own; over the
+ * lent ones only if there are no others." Method: some threads allocate, beside one, two and no shard with a thread:
+ * where each handle lives. Beside one, a sleep on each ends though nobody polls. */
+static void
+handles_of_outside_threads_live_where_a_thread_is(void **unused)
+{
+	static const int own[] = { 1, 2, PINWHEEL_NONE };
+
+	(void) unused;
+	for (int i = 0; i < 3; i++) {
+		nng_aio *aio[4][8];
+		unsigned homes = 0;
+		int first_lent = own[i] > 0 ? own[i] : 0;
+		assert_int_equal(start_with(own[i], 2), NNG_OK);
+		for (int t = 0; t < 4; t++) {
+			thread_end(thread_start(allocate_there, aio[t]));
+			for (int k = 0; k < 8; k++) {
+				assert_non_null(aio[t][k]);
+				homes |= 1u << pinwheel_aio_home(aio[t][k]);
+				if (own[i] > 0) {
+					nng_sleep_aio(0, aio[t][k]);
+					nng_aio_wait(aio[t][k]);
+					assert_int_equal(nng_aio_result(aio[t][k]), NNG_OK);
+				}
+				nng_aio_free(aio[t][k]);
+			}
+		}
+		assert_int_equal(homes, own[i] > 0 ? (1u << first_lent) - 1 : 3);
+		nng_fini();
+	}
+}
+
+/* A thread that lends itself is not outside in this sense: its handles live on its shard. Method: as it says. */
+static void
+handles_of_a_lending_thread_live_on_its_shard(void **unused)
+{
+	(void) unused;
+	(void) poll_all(LENT);
+	for (int i = 0; i < 4; i++) {
+		nng_aio *aio;
+		assert_int_equal(nng_aio_alloc(&aio, NULL, NULL), NNG_OK);
+		assert_int_equal(pinwheel_aio_home(aio), LENT);
+		nng_aio_free(aio);
+	}
+}
+
+/* "... dialers, listeners, accepted connections ..." Method: a listener, and dialers that connect to it, several times,
+ * and a byte through each connection, on a thread that waits and does not poll: with anything on the lent shard, a
+ * wait would not end. */
+static void
+streams_of_outside_threads_live_where_a_thread_is(void **unused)
+{
+	nng_stream_listener *listener;
+	nng_aio *here, *there;
+	char url[64];
+	int port;
+
+	(void) unused;
+	assert_int_equal(nng_aio_alloc(&here, NULL, NULL), NNG_OK);
+	assert_int_equal(nng_aio_alloc(&there, NULL, NULL), NNG_OK);
+	assert_int_equal(nng_stream_listener_alloc(&listener, "tcp://127.0.0.1:0"), NNG_OK);
+	assert_int_equal(nng_stream_listener_listen(listener), NNG_OK);
+	assert_int_equal(nng_stream_listener_get_int(listener, NNG_OPT_BOUND_PORT, &port), NNG_OK);
+	(void) snprintf(url, sizeof url, "tcp://127.0.0.1:%d", port);
+	for (int i = 0; i < 6; i++) {
+		nng_stream_dialer *dialer;
+		char sent = (char) ('a' + i), got = 0;
+		nng_iov out = { &sent, 1 }, in = { &got, 1 };
+		assert_int_equal(nng_stream_dialer_alloc(&dialer, url), NNG_OK);
+		nng_stream_dialer_dial(dialer, here);
+		nng_stream_listener_accept(listener, there);
+		nng_aio_wait(here);
+		nng_aio_wait(there);
+		nng_stream *dialed = nng_aio_get_output(here, 0), *accepted = nng_aio_get_output(there, 0);
+		assert_non_null(dialed);
+		assert_non_null(accepted);
+		assert_int_equal(nng_aio_set_iov(here, 1, &out), NNG_OK);
+		assert_int_equal(nng_aio_set_iov(there, 1, &in), NNG_OK);
+		nng_stream_send(dialed, here);
+		nng_stream_recv(accepted, there);
+		nng_aio_wait(here);
+		nng_aio_wait(there);
+		assert_int_equal(got, sent);
+		nng_stream_free(dialed);
+		nng_stream_free(accepted);
+		nng_stream_dialer_free(dialer);
+	}
+	nng_stream_listener_free(listener);
+	nng_aio_free(here);
+	nng_aio_free(there);
+}
+
+/* DESIGN 5: "survivors whose home no longer runs are re-homed": nor does one that has only been lent. Method: handles
+ * of an engine with two threads; the next one has a lent shard in the second one's place, which nobody polls: starts
+ * are refused, and their completions come. One that was allocated on that very shard stays there. */
+static void
+survivors_are_rehomed_to_where_a_thread_is(void **unused)
+{
+	struct consumer c[6], pinned = CONSUMER;
+
+	(void) unused;
+	assert_int_equal(start_with(2, PINWHEEL_NONE), NNG_OK);
+	for (int i = 0; i < 6; i++) {
+		c[i] = (struct consumer) CONSUMER;
+		assert_int_equal(nng_aio_alloc(&c[i].aio, consumer_call, &c[i]), NNG_OK);
+	}
+	consumer_open(&pinned, LENT);
+	nng_fini();
+	assert_int_equal(one_and_one(NULL), NNG_OK);
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(pinwheel_aio_home(c[i].aio), 0);
+		assert_false(nng_aio_start(c[i].aio, NULL, NULL));
+		nng_aio_wait(c[i].aio);
+		assert_int_equal(consumer_calls(&c[i]), 1);
+		nng_aio_free(c[i].aio);
+	}
+	assert_int_equal(pinwheel_aio_home(pinned.aio), LENT);
+	assert_false(nng_aio_start(pinned.aio, NULL, NULL));
+	(void) poll_all(LENT);
+	assert_int_equal(consumer_calls(&pinned), 1);
+	assert_int_equal(pinned.shard, LENT);
+	nng_aio_free(pinned.aio);
+	nng_fini();
+}
+
 /* pinwheel.h, on lent shards: "numbered after the others"; of the statistics: "lent". Method: two and two. */
 static void
 lent_shards_are_numbered_after_the_others(void **unused)
@@ -540,6 +796,13 @@ main(void)
 		cmocka_unit_test(fini_on_the_lending_thread_polls),
 		cmocka_unit_test(fini_ends_what_is_pending_on_lent_shards_nobody_polled),
 		cmocka_unit_test(fini_on_a_lending_thread_ends_the_other_lent_shards_too),
+		cmocka_unit_test(poll_says_when_another_thread_has_shut_down),
+		cmocka_unit_test(poll_without_an_engine_is_estopped),
+		TEST_LENT_RECORDED(poll_without_descriptors_may_be_tried_again),
+		cmocka_unit_test(handles_of_outside_threads_live_where_a_thread_is),
+		TEST_LENT(handles_of_a_lending_thread_live_on_its_shard),
+		TEST_LENT(streams_of_outside_threads_live_where_a_thread_is),
+		cmocka_unit_test(survivors_are_rehomed_to_where_a_thread_is),
 		cmocka_unit_test(lent_shards_are_numbered_after_the_others),
 	};
 

@@ -435,6 +435,47 @@ start_out_of_memory_is_enomem(void **unused)
 	child_expect_exit(&child, 0);
 }
 
+/* A start that succeeds, and no memory for the handle it was for. */
+static int
+child_no_handle(void)
+{
+	nng_err rv = NNG_ENOMEM;
+	unsigned left_running = 0;
+	for (int call = 0; rv != NNG_OK && call < 1000; call++) {
+		nng_aio *aio = NULL;
+		pw_memory_fail_after(call);
+		rv = nng_aio_alloc(&aio, NULL, NULL);
+		pw_memory_fail_after(-1);
+		if (rv != NNG_OK && pinwheel_shard_count() != 0) {
+			unsigned threads = count_shard_threads();
+			left_running++;
+			if (rv != NNG_ENOMEM || aio != NULL || nng_aio_alloc(&aio, NULL, NULL) != NNG_OK ||
+			    count_shard_threads() != threads) {
+				return 1;
+			}
+			nng_sleep_aio(0, aio);
+			nng_aio_wait(aio);
+		}
+		nng_aio_free(aio);
+		nng_fini();
+		if (!nothing_started()) {
+			return 2;
+		}
+	}
+	return rv == NNG_OK && left_running != 0 ? 0 : 3;
+}
+
+/* nng_aio_alloc: "The engine starts itself on first use": when the start succeeds and the handle cannot be had
+ * (NNG_ENOMEM) the engine runs, as other threads may use it already; the next call finds it, and nng_fini ends it.
+ * Method: the first, second, ... allocation fails, until none does. */
+static void
+engine_of_a_handle_that_cannot_be_had_serves_the_next(void **unused)
+{
+	(void) unused;
+	struct child child = child_run("no_handle", NULL, NULL);
+	child_expect_exit(&child, 0);
+}
+
 static int
 child_out_of_files(void)
 {
@@ -600,6 +641,7 @@ codes_have_their_values_and_texts(void **unused)
 static const struct scenario scenarios[] = {
 	{ "bad_setting", child_bad_setting },
 	{ "out_of_memory", child_out_of_memory },
+	{ "no_handle", child_no_handle },
 	{ "out_of_files", child_out_of_files },
 	{ "no_uring_forced", child_no_uring_forced },
 	{ "no_uring_auto", child_no_uring_auto },
@@ -618,6 +660,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(thread_start_hook_runs_on_each_shards_thread),
 		cmocka_unit_test(bad_setting_is_refused_and_named),
 		cmocka_unit_test(start_out_of_memory_is_enomem),
+		cmocka_unit_test(engine_of_a_handle_that_cannot_be_had_serves_the_next),
 		cmocka_unit_test(start_out_of_descriptors_is_enofiles),
 		cmocka_unit_test(forbidden_io_uring_is_eperm_when_forced_else_epoll),
 		cmocka_unit_test(version_is_pinwheels_own),

@@ -335,12 +335,236 @@ alloc_races_fini(void **unused)
 	assert_true(race_get(&births.callbacks) <= race_get(&births.births));
 }
 
+/* ---- refusals without end */
+
+/* A stopped handle that somebody starts, or completes, again and again until nng_fini is over; never in between. */
+struct restless {
+	nng_aio *aio;
+	struct restless *next; /* whose handle the callback starts */
+	pw_a64 called;
+	pw_a64 answered;
+	pw_a64 accepted;
+	pw_a64 over;
+};
+
+static void
+restless_open(struct restless *r, int shard, void (*callback)(void *))
+{
+	memset(r, 0, sizeof *r);
+	assert_int_equal(pinwheel_aio_alloc_on(&r->aio, shard, callback, r), NNG_OK);
+	nng_aio_stop(r->aio);
+}
+
+static void
+restless_close(struct restless *r)
+{
+	assert_int_equal(race_get(&r->accepted), 0);
+	assert_false(nng_aio_busy(r->aio));
+	assert_int_equal(nng_aio_result(r->aio), NNG_ESTOPPED);
+	nng_aio_free(r->aio);
+}
+
+static void
+count_call(void *arg)
+{
+	struct restless *r = arg;
+	race_add(&r->called, 1);
+}
+
+static void *
+start_without_end(void *arg)
+{
+	struct restless *r = arg;
+	while (race_get(&r->over) == 0) {
+		race_add(&r->accepted, nng_aio_start(r->aio, no_cancel, NULL));
+		nng_aio_wait(r->aio);
+	}
+	return NULL;
+}
+
+/* Returns when the other thread has started the handle once more. */
+static void
+await_answer(void *arg)
+{
+	struct restless *r = arg;
+	race_await(&r->answered, race_add(&r->called, 1) + 1);
+}
+
+static void *
+start_inside_each_callback(void *arg)
+{
+	struct restless *r = arg;
+	for (uint64_t calls = 0;; calls++) {
+		race_add(&r->accepted, nng_aio_start(r->aio, no_cancel, NULL));
+		race_set(&r->answered, calls);
+		while (race_get(&r->called) == calls) {
+			if (race_get(&r->over) != 0) {
+				return NULL;
+			}
+			(void) sched_yield();
+		}
+	}
+}
+
+static void
+finish_canceled(nng_aio *aio, void *arg, nng_err reason)
+{
+	(void) arg;
+	nng_aio_finish(aio, reason);
+}
+
+static void *
+defer_without_end(void *arg)
+{
+	struct restless *r = arg;
+	while (race_get(&r->over) == 0) {
+		nng_aio_defer(r->aio, finish_canceled, NULL); /* no begin: not refused (R13), and ended at once */
+		nng_aio_wait(r->aio);
+	}
+	return NULL;
+}
+
+/* nng_fini ends although threads outside never leave off: they start stopped handles; they start a handle in each of
+ * its callbacks, so that it is not idle at any moment; they defer without begin. Method: as it says, on two shards,
+ * until nng_fini has returned. */
+static void
+fini_ends_though_outside_threads_never_leave_off(void **unused)
+{
+	static const struct {
+		void *(*run)(void *);
+		void (*callback)(void *);
+	} kind[] = {
+		{ start_without_end, count_call },
+		{ start_without_end, count_call },
+		{ start_inside_each_callback, await_answer },
+		{ defer_without_end, count_call },
+	};
+	enum {
+		KINDS = sizeof kind / sizeof kind[0]
+	};
+	static struct restless restless[KINDS];
+	pthread_t thread[KINDS];
+	unsigned rounds = race_scaled(20, 4);
+
+	(void) unused;
+	for (unsigned round = 0; round < rounds; round++) {
+		race_engine(SHARDS);
+		for (unsigned i = 0; i < KINDS; i++) {
+			restless_open(&restless[i], (int) (i % SHARDS), kind[i].callback);
+			thread[i] = race_thread(kind[i].run, &restless[i]);
+		}
+		for (unsigned i = 0; i < KINDS; i++) {
+			race_await(&restless[i].called, 3);
+		}
+		nng_fini();
+		for (unsigned i = 0; i < KINDS; i++) {
+			race_set(&restless[i].over, 1);
+		}
+		for (unsigned i = 0; i < KINDS; i++) {
+			race_join(thread[i]);
+			restless_close(&restless[i]);
+		}
+		race_engine_end();
+	}
+}
+
+static void
+start_next(void *arg)
+{
+	struct restless *r = arg;
+	race_add(&r->called, 1);
+	if (r->next != NULL) {
+		race_add(&r->next->accepted, nng_aio_start(r->next->aio, finish_canceled, NULL));
+	}
+}
+
+static void
+complete_again(void *arg)
+{
+	struct restless *r = arg;
+	race_add(&r->called, 1);
+	nng_aio_reset(r->aio);
+	nng_aio_finish(r->aio, NNG_OK);
+}
+
+/* nng_fini ends although callbacks cause one another without end: two handles that start each other, on one shard, on
+ * two, on a lent one that nobody polls; one that completes itself. Method: as it says, all four at once. */
+static void
+fini_ends_though_callbacks_never_leave_off(void **unused)
+{
+	enum {
+		LENT = SHARDS,
+		RESTLESS = 7
+	};
+	static const int shard[RESTLESS] = { 0, 0, 0, 1, LENT, LENT, 1 };
+	static struct restless restless[RESTLESS];
+	unsigned rounds = race_scaled(10, 3);
+
+	(void) unused;
+	for (unsigned round = 0; round < rounds; round++) {
+		race_engine_with(SHARDS, 1, 0);
+		for (unsigned i = 0; i < RESTLESS; i++) {
+			restless_open(&restless[i], shard[i], i < RESTLESS - 1 ? start_next : complete_again);
+			restless[i].next = &restless[i ^ 1];
+		}
+		for (unsigned i = 0; i < RESTLESS; i += 2) {
+			assert_false(nng_aio_start(restless[i].aio, no_cancel, NULL));
+		}
+		nng_fini();
+		for (unsigned i = 0; i < RESTLESS; i++) {
+			assert_true(race_get(&restless[i].called) > 0);
+			restless_close(&restless[i]);
+		}
+		race_engine_end();
+	}
+}
+
+/* What a callback starts while nng_fini waits has its completion, and so has what that one's callback starts: a chain
+ * is not cut that comes to an end. Method: as many handles as a chain has links, homed here and there; the first has
+ * an operation, which nng_fini aborts. Nothing else keeps it. (The first links may be accepted: nng_fini stops one
+ * handle after the other.) */
+static void
+fini_lets_a_chain_of_refusals_end(void **unused)
+{
+	enum {
+		LINKS = 3000
+	};
+	static struct restless link[LINKS];
+	uint64_t random = race_stream(140);
+	unsigned rounds = race_scaled(20, 5);
+
+	(void) unused;
+	for (unsigned round = 0; round < rounds; round++) {
+		race_engine(SHARDS);
+		for (unsigned i = 0; i < LINKS; i++) {
+			memset(&link[i], 0, sizeof link[i]);
+			assert_int_equal(pinwheel_aio_alloc_on(&link[i].aio, (int) race_below(&random, SHARDS), start_next,
+			    &link[i]), NNG_OK);
+		}
+		/* A walk sees handles in the order of their slots, or against it: so do the chains of two rounds. */
+		for (unsigned i = 0; i + 1 < LINKS; i++) {
+			link[round % 2 == 0 ? i : i + 1].next = &link[round % 2 == 0 ? i + 1 : i];
+		}
+		nng_sleep_aio(NNG_DURATION_INFINITE, link[round % 2 == 0 ? 0 : LINKS - 1].aio);
+		nng_fini();
+		for (unsigned i = 0; i < LINKS; i++) {
+			assert_int_equal(race_get(&link[i].called), 1);
+			race_set(&link[i].accepted, 0);
+			restless_close(&link[i]);
+		}
+		race_engine_end();
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fini_races_operations_and_reaps),
 		cmocka_unit_test(fini_leaves_no_completion_behind),
+		cmocka_unit_test(fini_ends_though_outside_threads_never_leave_off),
+		cmocka_unit_test(fini_ends_though_callbacks_never_leave_off),
+		cmocka_unit_test(fini_lets_a_chain_of_refusals_end),
 		cmocka_unit_test(alloc_races_fini),
 	};
 
