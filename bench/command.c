@@ -80,6 +80,7 @@ pw_engine_start(const struct pw_engine_options *engine)
 	config.shards = engine->shards;
 	config.idle = engine->idle;
 	config.poller = engine->poller;
+	config.on_thread_start = engine->on_thread_start;
 	nng_err err = pinwheel_start(&config);
 	if (err != NNG_OK) {
 		fprintf(stderr, "pinwheel: the engine does not start: %s\n", nng_strerror(err));

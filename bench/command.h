@@ -32,6 +32,7 @@ struct pw_engine_options {
 	int shards;
 	enum pinwheel_idle idle;
 	enum pinwheel_poller poller;
+	pinwheel_thread_start_fn on_thread_start; /* not an option: what the subcommand wants to be called */
 };
 extern const struct argp pw_engine_argp;
 

@@ -118,9 +118,9 @@ drop(struct connection *c, nng_err why)
 	if (why != NNG_ECONNSHUT && why != NNG_ECLOSED) {
 		atomic_fetch_add(&echo.failed, 1);
 	}
+	leave_list(c); /* first: main closes the streams of those that are on it */
 	nng_stream_free(c->stream);
 	nng_aio_reap(c->aio);
-	leave_list(c);
 	free(c);
 }
 

@@ -8,6 +8,9 @@
  *   end      nothing is started any more, what is under way is ended; then stop on every handle, free or reap on
  *            every handle, until the engine has none left, nng_fini; then the ledger is balanced
  *
+ * Faults (--fault, storm_fault.h) strike from the fill to the end, those of storm_imp.c during the race, with streams
+ * beside it where they need some.
+ *
  * A violation prints one line and ends the process at once, with 1: what has gone wrong inside cannot be trusted to
  * shut down. The seed steers what every thread intends; the interleaving is the machine's, so a seed makes a run
  * similar, not equal.
@@ -16,6 +19,7 @@
  * lost after STALL_S seconds in which nothing came.
  */
 #include "bench/storm.h"
+#include "bench/storm_foreign.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -76,10 +80,12 @@ static const uint32_t share_default[PW_STORM_SHARES] = {
 
 enum {
 	KEY_MATRIX = 256,
-	KEY_JSON
+	KEY_JSON,
+	KEY_FAULT,
+	KEY_PROVIDER,
 };
 
-static const struct argp_option option_list[] = {
+static const struct argp_option own_options[] = {
 	{ "aios", 'n', "N", 0, "Operations outstanding at all times (default 100000)", 0 },
 	{ "seconds", 't', "S", 0, "How long to race (default 10)", 0 },
 	{ "seed", 'x', "X", 0, "What the threads intend (default: random, printed)", 0 },
@@ -91,8 +97,41 @@ static const struct argp_option option_list[] = {
 	    0 },
 	{ "require-matrix", KEY_MATRIX, NULL, 0, "Fail when a reachable cell of the winner matrix stays empty", 0 },
 	{ "json", KEY_JSON, NULL, 0, "Print the result as one JSON object", 0 },
-	{ NULL, 0, NULL, 0, NULL, 0 },
+	{ "provider", KEY_PROVIDER, "FILE.so", 0, "Race the operations of this provider, see <pinwheel/test.h>", 0 },
+	{ "fault", KEY_FAULT, "NAME[=N]", 0,
+	    "Make this go wrong, at N of 1000 occasions; several times, or all. The run fails if it never struck",
+	    0 },
 };
+
+#define OWN_OPTIONS (sizeof(own_options) / sizeof(own_options[0]))
+
+static struct argp_option option_list[OWN_OPTIONS + 1 + PW_FAULT_COUNT + 1];
+
+/* The options, then the names of the faults. */
+static void
+list_options(void)
+{
+	memcpy(option_list, own_options, sizeof(own_options));
+	option_list[OWN_OPTIONS] = (struct argp_option){ .doc = "Faults (and their occasions):", .group = 2 };
+	for (unsigned i = 0; i < PW_FAULT_COUNT; i++) {
+		option_list[OWN_OPTIONS + 1 + i] = (struct argp_option){
+			.name = pw_fault_text[i].name,
+			.flags = OPTION_DOC | OPTION_NO_USAGE,
+			.doc = pw_fault_text[i].text,
+			.group = 2,
+		};
+	}
+}
+
+static void
+parse_fault(struct argp_state *state, const char *request)
+{
+	const char *wrong = pw_fault_ask(request);
+
+	if (wrong != NULL) {
+		argp_error(state, "--fault=%s: %s", request, wrong);
+	}
+}
 
 static void
 parse_share(struct argp_state *state, char *item)
@@ -158,6 +197,17 @@ parse(int key, char *arg, struct argp_state *state)
 	case KEY_JSON:
 		o->json = true;
 		return 0;
+	case KEY_FAULT:
+		parse_fault(state, arg);
+		return 0;
+	case KEY_PROVIDER:
+		o->provider = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (o->provider != NULL && o->require_matrix) {
+			argp_error(state, "--require-matrix: its cells are those of the storm's own provider");
+		}
+		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "%s: no argument is expected", arg);
 		return EINVAL;
@@ -169,7 +219,7 @@ parse(int key, char *arg, struct argp_state *state)
 static void
 parse_options(int argc, char **argv)
 {
-	static const struct argp_child children[] = { { &pw_engine_argp, 0, "Engine:", 1 }, { NULL, 0, NULL, 0 } };
+	static const struct argp_child children[] = { { &pw_engine_argp, 0, "Engine:", 3 }, { NULL, 0, NULL, 0 } };
 	static const struct argp argp = { option_list, parse, NULL,
 		"Races start, begin, defer, finish, abort, cancel, timeout, stop, free, reap, sleep, wait, "
 		"skip_callback and resubmission over N outstanding aios, and checks every completion against a "
@@ -179,6 +229,7 @@ parse_options(int argc, char **argv)
 		children, NULL, NULL };
 	struct pw_storm_options *o = &pw_storm.options;
 
+	list_options();
 	o->aios = 100000;
 	o->seconds = 10;
 	o->threads = 4;
@@ -207,21 +258,30 @@ on_violation(const struct pw_ledger_violation *violation, void *arg)
 	}
 }
 
+void
+pw_storm_violation(const char *what, const char *detail)
+{
+	struct pw_ledger_violation violation = { what, PW_LEDGER_NO_SEAT, 0, 0, "" };
+
+	snprintf(violation.detail, sizeof(violation.detail), "%s", detail);
+	on_violation(&violation, NULL);
+}
+
 /* The storm keeps to the contract, so a misuse that is reported is a violation, the engine's or the storm's. */
 static void
 on_misuse(const struct pinwheel_misuse *misuse)
 {
-	struct pw_ledger_violation violation = { "misuse was reported", 0, 0, 0, "" };
+	struct pw_ledger_violation violation = { "misuse was reported", PW_LEDGER_NO_SEAT, 0, 0, "" };
 
-	for (uint32_t i = 0; i < pw_storm.options.aios; i++) {
+	for (uint32_t i = 0; misuse->aio != NULL && i < pw_storm.options.aios; i++) {
 		if (atomic_load(&pw_storm.seats[i].aio) == misuse->aio) {
 			violation.index = i;
 			violation.handle = pw_ledger_handle_of(&pw_storm.ledger, i);
 			violation.operation = pw_ledger_operation_of(atomic_load(&pw_storm.ledger.entries[i].op));
 		}
 	}
-	snprintf(violation.detail, sizeof(violation.detail), "%s on an aio that is %s", misuse->function,
-	    misuse->state);
+	snprintf(violation.detail, sizeof(violation.detail), "%s%s%s: %s", misuse->function,
+	    misuse->aio != NULL ? " on an aio that is " : "", misuse->state, misuse->reason);
 	on_violation(&violation, NULL);
 }
 
@@ -350,14 +410,21 @@ set_up(void)
 {
 	uint32_t aios = pw_storm.options.aios;
 
-	if (!memory_suffices() || !pw_engine_start(&pw_storm.options.engine)) {
+	if (!memory_suffices() || !pw_storm_imp_before(&pw_storm.options.engine) ||
+	    !pw_engine_start(&pw_storm.options.engine)) {
 		return PW_EXIT_ENVIRONMENT;
 	}
 	pw_storm.shards = pinwheel_shard_count();
+	if (!pw_storm_imp_started()) {
+		return PW_EXIT_ENVIRONMENT;
+	}
 	if (!pw_ledger_open(&pw_storm.ledger, aios) || !open_seats() || !pw_pile_open(&pw_storm.idle, aios) ||
 	    !pw_provider_open(&pw_storm.provider, &pw_storm.ledger, aios, pw_storm_actor) || !open_workers()) {
 		fprintf(stderr, "pinwheel storm: no memory for a ledger of %" PRIu32 " aios: %s\n", aios,
 		    strerror(errno));
+		return PW_EXIT_ENVIRONMENT;
+	}
+	if (!pw_foreign_open(aios)) {
 		return PW_EXIT_ENVIRONMENT;
 	}
 	pw_storm.ledger.on_violation = on_violation;
@@ -524,6 +591,10 @@ race(void)
 	for (unsigned i = 0; i < threads; i++) {
 		start_thread(&pw_storm.workers[i], run_race, &pw_storm.workers[i]);
 	}
+	if (!pw_storm_imp_start()) {
+		fprintf(stderr, "pinwheel storm: no thread for the faults\n");
+		exit(PW_EXIT_ENVIRONMENT);
+	}
 	for (uint64_t second = 1; second <= pw_storm.options.seconds; second++) {
 		uint64_t until_ns = start_ns + second * UINT64_C(1000000000);
 		uint64_t now_ns = pinwheel_clock_ns();
@@ -536,6 +607,7 @@ race(void)
 	pw_storm.seconds_run = seconds_since(start_ns);
 	pw_storm.ended_in_run = ended_so_far() - before;
 	atomic_store(&pw_storm.race_ns, PINWHEEL_NEVER_NS);
+	pw_storm_imp_stop();
 	atomic_store(&pw_storm.calm, true);
 	await_blockers();
 	for (unsigned i = 0; i < threads; i++) {
@@ -558,7 +630,10 @@ pass_all_shards(void)
 
 	atomic_store(&left, (unsigned) pw_storm.shards);
 	for (int i = 0; i < pw_storm.shards; i++) {
-		nng_err err = pinwheel_run_on(i, pass_shard, (void *) &left);
+		nng_err err;
+		do {
+			err = pinwheel_run_on(i, pass_shard, (void *) &left);
+		} while (pw_storm_starved(err));
 		if (err != NNG_OK) {
 			pw_ledger_report(&pw_storm.ledger, 0, "a shard takes no function to run", nng_strerror(err));
 		}
@@ -588,7 +663,8 @@ settle(void)
 		(void) interrupted(10000000);
 	}
 	if (pw_ledger_backlog(&pw_storm.ledger) > 1000) {
-		fprintf(stderr, "the shards have not caught up with the start in %d s; the race begins all the same\n", SETTLE_S);
+		fprintf(stderr,
+		    "the shards have not caught up with the start in %d s; the race begins all the same\n", SETTLE_S);
 	}
 	pass_all_shards();
 	pass_all_shards();
@@ -662,7 +738,9 @@ await_late(void)
 	uint64_t late = late_operations(), least = late;
 
 	if (late != 0) {
-		fprintf(stderr, "%" PRIu64 " operations are due for more than %u s, or aborted and not answered: waiting for them\n",
+		fprintf(stderr,
+		    "%" PRIu64
+		    " operations are due for more than %u s, or aborted and not answered: waiting for them\n",
 		    late, LATE_S);
 	}
 	for (unsigned quiet = 0; late != 0; quiet++) {
@@ -697,7 +775,9 @@ end(void)
 	pass_all_shards();
 	run_phase("stopping", pw_storm_stop);
 	run_phase("freeing", pw_storm_free);
+	pw_storm_net_close();
 	await_all_released();
+	pw_foreign_close();
 	nng_fini();
 	pw_storm.seconds_down = seconds_since(start_ns);
 }
@@ -710,14 +790,21 @@ verdict(void)
 	if (!pw_ledger_balance(&pw_storm.ledger, &sum)) {
 		return PW_EXIT_FAILED;
 	}
-	unsigned empty = pw_ledger_empty_cells(&sum);
-	bool ok = empty == 0 || !pw_storm.options.require_matrix;
-	char text[80];
-	if (empty == 0) {
+	char cells[200] = "";
+	unsigned empty = pw_ledger_empty_cells(&sum, cells, sizeof(cells));
+	enum pw_fault missed = pw_fault_missed();
+	bool ok = missed == PW_FAULT_COUNT && (empty == 0 || !pw_storm.options.require_matrix);
+	char text[320];
+	if (pw_foreign_name() != NULL && missed == PW_FAULT_COUNT) {
+		snprintf(text, sizeof(text), "the ledger balances, with the provider %.100s", pw_foreign_name());
+	} else if (missed != PW_FAULT_COUNT) {
+		snprintf(text, sizeof(text), "the ledger balances, but the fault %s never struck",
+		    pw_fault_text[missed].name);
+	} else if (empty == 0) {
 		snprintf(text, sizeof(text), "the ledger balances, every reachable cell was reached");
 	} else {
-		snprintf(text, sizeof(text), "the ledger balances, %u reachable cell%s stayed empty", empty,
-		    empty == 1 ? "" : "s");
+		snprintf(text, sizeof(text), "the ledger balances, %u reachable cell%s stayed empty: %s", empty,
+		    empty == 1 ? "" : "s", cells);
 	}
 	pw_storm_print_result(&sum, text, ok);
 	return ok ? PW_EXIT_OK : PW_EXIT_FAILED;
@@ -749,13 +836,18 @@ pw_storm_command(int argc, char **argv)
 {
 	parse_options(argc, argv);
 	block_signals();
-	int status = set_up();
+	int status = pw_storm.options.provider != NULL ? pw_foreign_load(pw_storm.options.provider) : PW_EXIT_OK;
+	if (status != PW_EXIT_OK) {
+		return status;
+	}
+	status = set_up();
 	if (status != PW_EXIT_OK) {
 		return status;
 	}
 	pw_storm.unreleased_before = unreleased();
 	uint64_t before = resident();
 	atomic_store(&pw_storm.race_ns, PINWHEEL_NEVER_NS);
+	pw_fault_arm(true);
 	run_phase("filling", pw_storm_fill);
 	if (atomic_load(&pw_storm.progress) != pw_storm.options.aios) {
 		fprintf(stderr, "pinwheel storm: out of memory after %" PRIu64 " of %" PRIu32 " aios\n",
@@ -763,6 +855,9 @@ pw_storm_command(int argc, char **argv)
 		return PW_EXIT_ENVIRONMENT;
 	}
 	pw_storm.bytes_per_aio = (double) (resident() - before) / pw_storm.options.aios;
+	if (!pw_storm_net_open()) {
+		return PW_EXIT_ENVIRONMENT;
+	}
 	settle();
 	race();
 	end();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * storm.h: what the parts of `pinwheel storm` share: storm.c (the command and its phases), storm_race.c (what the
- * threads do), storm_print.c (what is shown). The ledger and the provider have their own headers.
+ * threads do), storm_imp.c and storm_net.c (what goes wrong meanwhile), storm_print.c (what is shown). The ledger,
+ * the provider and the faults have their own headers.
  */
 #ifndef PINWHEEL_BENCH_STORM_H
 #define PINWHEEL_BENCH_STORM_H
@@ -10,6 +11,7 @@
 
 #include "bench/command.h"
 #include "bench/report.h"
+#include "bench/storm_fault.h"
 #include "bench/storm_ledger.h"
 #include "bench/storm_pile.h"
 #include "bench/storm_provider.h"
@@ -46,6 +48,7 @@ struct pw_storm_options {
 	uint32_t share[PW_STORM_SHARES];
 	bool require_matrix;
 	bool json;
+	const char *provider; /* NULL: the storm's own */
 	struct pw_engine_options engine;
 };
 
@@ -102,6 +105,29 @@ struct pw_storm {
 };
 
 extern struct pw_storm pw_storm;
+
+/* storm.c. Something that concerns no aio cannot be: as a violation of the ledger, ends the process. */
+void pw_storm_violation(const char *what, const char *detail);
+
+/* The want of memory is one that was asked for: try again. */
+static inline bool
+pw_storm_starved(nng_err err)
+{
+	return err == NNG_ENOMEM && pw_fault_asked(PW_FAULT_MEMORY) != PW_FAULT_NOT_ASKED;
+}
+
+/* storm_imp.c. Before the engine starts, and when it runs: what the faults asked for need. False: one that was asked
+ * for by name cannot be made here, which has been said. */
+bool pw_storm_imp_before(struct pw_engine_options *engine);
+bool pw_storm_imp_started(void);
+/* Around the race. False: no thread. */
+bool pw_storm_imp_start(void);
+void pw_storm_imp_stop(void);
+
+/* storm_net.c, where a fault needs streams. False: it has said why. */
+bool pw_storm_net_open(void);
+void pw_storm_net_close(void);
+void pw_storm_net_counts(uint64_t *messages, uint64_t *bytes);
 
 /* storm_race.c */
 bool pw_storm_seat_handle(uint32_t index); /* false: no memory */

@@ -358,6 +358,19 @@ pw_ledger_sleeps(const struct pw_ledger_entry *entry)
 	return (atomic_load(&entry->spec) & SPEC_FORM) == PW_LEDGER_SLEEP;
 }
 
+bool
+pw_ledger_is_foreign(const struct pw_ledger_entry *entry)
+{
+	return (atomic_load(&entry->spec) & SPEC_FORM) == PW_LEDGER_FOREIGN;
+}
+
+/* Nobody tells the ledger of its finish. */
+static bool
+ends_unseen(const struct pw_ledger_entry *entry)
+{
+	return pw_ledger_sleeps(entry) || pw_ledger_is_foreign(entry);
+}
+
 /* ---- why an operation ended ---- */
 
 static struct pw_ledger_ticket *
@@ -640,6 +653,23 @@ count_refusal(struct pw_ledger_tally *tally, uint32_t spec)
 	count_cell(tally, PW_LEDGER_BY_REFUSAL, (spec & SPEC_INSIDE) != 0 ? PW_LEDGER_ON_RUNNING : PW_LEDGER_ON_IDLE);
 }
 
+/* By a reason that somebody gave, when its finish is not seen. */
+static void
+judge_unseen(struct pw_ledger *ledger, struct pw_ledger_tally *tally, uint32_t index, uint64_t operation,
+    const struct pw_ledger_seen *seen)
+{
+	uint32_t spec = atomic_load(&ledger->entries[index].spec);
+	uint32_t by = judge(ledger, index, operation, seen->result, seen->now_ns);
+	bool refused = (seen->result == NNG_ESTOPPED && (spec & SPEC_STOPPED) != 0) ||
+	    (seen->result == NNG_ETIMEDOUT && (spec & SPEC_OVERDUE) != 0);
+
+	if (refused) {
+		count_refusal(tally, spec);
+	} else {
+		count_winner(tally, by >> 8 & 0xff, by & 0xff);
+	}
+}
+
 static void
 judge_sleep(struct pw_ledger *ledger, struct pw_ledger_tally *tally, uint32_t index, uint64_t operation,
     const struct pw_ledger_seen *seen)
@@ -667,23 +697,44 @@ judge_sleep(struct pw_ledger *ledger, struct pw_ledger_tally *tally, uint32_t in
 		violation(ledger, index, operation, "a sleep timed out that ends before its timeout",
 		    "NNG_ETIMEDOUT");
 	}
-	uint32_t by = judge(ledger, index, operation, seen->result, seen->now_ns);
-	bool refused = (seen->result == NNG_ESTOPPED && (spec & SPEC_STOPPED) != 0) ||
-	    (seen->result == NNG_ETIMEDOUT && (spec & SPEC_OVERDUE) != 0);
-	if (refused) {
-		count_refusal(tally, spec);
+	judge_unseen(ledger, tally, index, operation, seen);
+}
+
+static bool
+is_reason(nng_err result)
+{
+	return result == NNG_ESTOPPED || result == NNG_ETIMEDOUT || result == NNG_ECANCELED ||
+	    (result > 0 && (result & TICKET_MARK) != 0);
+}
+
+static void
+judge_foreign(struct pw_ledger *ledger, struct pw_ledger_tally *tally, uint32_t index, uint64_t operation,
+    const struct pw_ledger_seen *seen)
+{
+	uint32_t spec = atomic_load(&ledger->entries[index].spec);
+
+	if (seen->result != NNG_ESTOPPED && (spec & SPEC_STOPPED) != 0) {
+		violation(ledger, index, operation, "started on a handle whose stop had returned, and not refused",
+		    "result %d", seen->result);
+	}
+	if (is_reason(seen->result)) {
+		judge_unseen(ledger, tally, index, operation, seen);
 	} else {
-		count_winner(tally, by >> 8 & 0xff, by & 0xff);
+		count_cell(tally, PW_LEDGER_BY_FINISH, PW_LEDGER_ON_DEFERRED);
 	}
 }
 
-/* The completion of a start that no provider knows of: a refusal's, or a sleep's. */
+/* The completion of a start that no provider here knows of: a refusal's, a sleep's, a foreign one. */
 static void
 judge_unclaimed(struct pw_ledger *ledger, struct pw_ledger_tally *tally, uint32_t index, uint64_t operation,
     const struct pw_ledger_seen *seen)
 {
 	uint32_t spec = atomic_load(&ledger->entries[index].spec);
 
+	if ((spec & SPEC_FORM) == PW_LEDGER_FOREIGN) {
+		judge_foreign(ledger, tally, index, operation, seen);
+		return; /* outputs and count are its own */
+	}
 	if ((spec & SPEC_FORM) == PW_LEDGER_SLEEP) {
 		judge_sleep(ledger, tally, index, operation, seen);
 	} else {
@@ -782,9 +833,9 @@ deliver(struct pw_ledger *ledger, uint32_t index, const struct pw_ledger_seen *s
 	for (;;) {
 		enum pw_ledger_phase phase = pw_ledger_phase_of(op);
 		*operation = pw_ledger_operation_of(op);
-		bool sleeps = pw_ledger_sleeps(entry);
+		bool unseen = ends_unseen(entry);
 		bool refusal = phase == PW_LEDGER_STARTING || phase == PW_LEDGER_REFUSED;
-		if (phase != PW_LEDGER_FINISHED && !refusal && !(sleeps && phase == PW_LEDGER_LIVE)) {
+		if (phase != PW_LEDGER_FINISHED && !refusal && !(unseen && phase == PW_LEDGER_LIVE)) {
 			violation(ledger, index, *operation, not_deliverable(phase), "phase %u, result %d",
 			    (unsigned) phase, seen->result);
 			return PW_LEDGER_IDLE;
@@ -1148,14 +1199,21 @@ pw_ledger_balance(struct pw_ledger *ledger, struct pw_ledger_counts *sum)
 }
 
 unsigned
-pw_ledger_empty_cells(const struct pw_ledger_counts *sum)
+pw_ledger_empty_cells(const struct pw_ledger_counts *sum, char *text, size_t size)
 {
 	unsigned empty = 0;
+	size_t used = 0;
 
 	for (unsigned row = 0; row < PW_LEDGER_ROWS; row++) {
 		for (unsigned column = 0; column < PW_LEDGER_COLUMNS; column++) {
-			bool reachable = pw_ledger_effect[row][column] != PW_LEDGER_UNREACHABLE;
-			empty += reachable && sum->cell[row][column] == 0;
+			if (pw_ledger_effect[row][column] == PW_LEDGER_UNREACHABLE || sum->cell[row][column] != 0) {
+				continue;
+			}
+			if (used < size) {
+				used += (size_t) snprintf(text + used, size - used, "%s%s on %s", empty == 0 ? "" : "; ",
+				    pw_ledger_row_name[row], pw_ledger_column_name[column]);
+			}
+			empty++;
 		}
 	}
 	return empty;

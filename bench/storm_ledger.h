@@ -22,6 +22,7 @@
 
 #define PW_LEDGER_INDEX_BITS 28
 #define PW_LEDGER_SEATS_MAX (UINT32_C(1) << PW_LEDGER_INDEX_BITS)
+#define PW_LEDGER_NO_SEAT UINT32_MAX /* of a violation that concerns none */
 #define PW_LEDGER_TALLIES_MAX 128u
 
 /* Where an operation is, as far as the outside can know. */
@@ -40,11 +41,12 @@ enum pw_ledger_phase {
 
 /* How an operation is started. */
 enum pw_ledger_form {
-	PW_LEDGER_START, /* nng_aio_start */
-	PW_LEDGER_BEGIN, /* nng_aio_begin, then defer or finish */
-	PW_LEDGER_DEFER, /* nng_aio_defer alone: implies begin, is never refused */
-	PW_LEDGER_SYNC,  /* nng_aio_reset, then finish */
-	PW_LEDGER_SLEEP, /* a sleep: the engine is the provider */
+	PW_LEDGER_START,   /* nng_aio_start */
+	PW_LEDGER_BEGIN,   /* nng_aio_begin, then defer or finish */
+	PW_LEDGER_DEFER,   /* nng_aio_defer alone: implies begin, is never refused */
+	PW_LEDGER_SYNC,    /* nng_aio_reset, then finish */
+	PW_LEDGER_SLEEP,   /* a sleep: the engine is the provider */
+	PW_LEDGER_FOREIGN, /* the provider is not the storm's: its finish is not seen */
 };
 
 enum pw_ledger_message {
@@ -296,8 +298,9 @@ bool pw_ledger_balance(struct pw_ledger *ledger, struct pw_ledger_counts *sum);
 void pw_ledger_sum(const struct pw_ledger *ledger, struct pw_ledger_counts *sum);
 /* Finished and not yet delivered: a racy sum, cheap. */
 uint64_t pw_ledger_backlog(const struct pw_ledger *ledger);
-/* The cells that can be reached and were not. */
-unsigned pw_ledger_empty_cells(const struct pw_ledger_counts *sum);
+/* The cells that can be reached and were not: their number, and as many of their names as the text holds, "timeout
+ * on done, ...". */
+unsigned pw_ledger_empty_cells(const struct pw_ledger_counts *sum, char *text, size_t size);
 
 static inline enum pw_ledger_phase
 pw_ledger_phase_of(uint64_t op)
@@ -321,6 +324,7 @@ pw_ledger_message_of(uint32_t index, uint64_t operation)
 /* What the seat's operation carries; for whoever is to finish it. */
 enum pw_ledger_message pw_ledger_message_kind(const struct pw_ledger_entry *entry);
 bool pw_ledger_sleeps(const struct pw_ledger_entry *entry);
+bool pw_ledger_is_foreign(const struct pw_ledger_entry *entry);
 
 static inline uint64_t
 pw_ledger_flags(const struct pw_ledger *ledger, uint32_t index)

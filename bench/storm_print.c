@@ -86,20 +86,24 @@ pw_storm_print_phase(const char *what, uint64_t done)
 void
 pw_storm_print_violation(const struct pw_ledger_violation *violation)
 {
-	fprintf(stderr,
-	    "%spinwheel storm: VIOLATION: %s (%s): aio %" PRIu32 ", handle %" PRIu64 ", operation %" PRIu64
-	    ", seed %" PRIu64 "\n",
-	    is_terminal() ? "\n" : "", violation->what, violation->detail, violation->index, violation->handle,
-	    violation->operation, pw_storm.options.seed);
+	fprintf(stderr, "%spinwheel storm: VIOLATION: %s (%s)", is_terminal() ? "\n" : "", violation->what,
+	    violation->detail);
+	if (violation->index != PW_LEDGER_NO_SEAT) {
+		fprintf(stderr, ": aio %" PRIu32 ", handle %" PRIu64 ", operation %" PRIu64, violation->index,
+		    violation->handle, violation->operation);
+	}
+	fprintf(stderr, ", seed %" PRIu64 "\n", pw_storm.options.seed);
 	if (pw_storm.options.json) {
 		struct pw_json json = { stdout, false };
 		pw_json_open(&json, NULL);
 		pw_json_string(&json, "verdict", "violated");
 		pw_json_string(&json, "what", violation->what);
 		pw_json_string(&json, "detail", violation->detail);
-		pw_json_number(&json, "aio", violation->index);
-		pw_json_number(&json, "handle", violation->handle);
-		pw_json_number(&json, "operation", violation->operation);
+		if (violation->index != PW_LEDGER_NO_SEAT) {
+			pw_json_number(&json, "aio", violation->index);
+			pw_json_number(&json, "handle", violation->handle);
+			pw_json_number(&json, "operation", violation->operation);
+		}
 		pw_json_number(&json, "seed", pw_storm.options.seed);
 		pw_json_close(&json);
 		putchar('\n');
@@ -142,6 +146,29 @@ print_matrix(const struct pw_ledger_counts *sum)
 }
 
 static void
+print_faults(void)
+{
+	uint64_t messages, bytes;
+	const char *between = "faults: ";
+
+	for (unsigned i = 0; i < PW_FAULT_COUNT; i++) {
+		if (pw_fault_asked((enum pw_fault) i) != PW_FAULT_NOT_ASKED) {
+			printf("%s%s %" PRIu64, between, pw_fault_text[i].name, pw_fault_hits((enum pw_fault) i));
+			between = ", ";
+		}
+	}
+	if (!pw_fault_any()) {
+		return;
+	}
+	putchar('\n');
+	pw_storm_net_counts(&messages, &bytes);
+	if (bytes != 0) {
+		printf("streams: %" PRIu64 " messages came back and were compared, %" PRIu64 " bytes echoed\n", messages,
+		    bytes);
+	}
+}
+
+static void
 print_text(const struct pw_ledger_counts *sum, const char *verdict, bool ok)
 {
 	print_matrix(sum);
@@ -157,6 +184,7 @@ print_text(const struct pw_ledger_counts *sum, const char *verdict, bool ok)
 	       " silent (%" PRIu64 " refusals among them); messages %" PRIu64 " made, %" PRIu64 " gone\n",
 	    (uint64_t) sum->started, (uint64_t) sum->called_back, (uint64_t) sum->skipped, (uint64_t) sum->silent,
 	    (uint64_t) sum->refused, (uint64_t) sum->messages_made, (uint64_t) sum->messages_gone);
+	print_faults();
 	printf("verdict: %s: %s (seed %" PRIu64 ")\n", ok ? "PASS" : "FAIL", verdict, pw_storm.options.seed);
 }
 
@@ -188,6 +216,13 @@ print_json(const struct pw_ledger_counts *sum, const char *verdict, bool ok)
 	pw_json_latency(&json, "finish_to_callback", &pw_storm.finish_to_callback);
 	pw_json_latency(&json, "abort_to_callback", &pw_storm.abort_to_callback);
 	pw_json_latency(&json, "deadline_to_callback", &pw_storm.lateness);
+	pw_json_open(&json, "faults");
+	for (unsigned i = 0; i < PW_FAULT_COUNT; i++) {
+		if (pw_fault_asked((enum pw_fault) i) != PW_FAULT_NOT_ASKED) {
+			pw_json_number(&json, pw_fault_text[i].name, pw_fault_hits((enum pw_fault) i));
+		}
+	}
+	pw_json_close(&json);
 	pw_json_open(&json, "matrix");
 	for (unsigned row = 0; row < PW_LEDGER_ROWS; row++) {
 		pw_json_open(&json, pw_ledger_row_name[row]);

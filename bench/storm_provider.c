@@ -207,6 +207,12 @@ pw_provider_cancelable(const struct pw_provider *provider, uint32_t index)
 }
 
 void
+pw_provider_adopt(struct pw_provider *provider, uint32_t index, enum pw_provider_manner manner)
+{
+	atomic_store(&provider->claims[index].manner, (uint32_t) manner);
+}
+
+void
 pw_provider_press(struct pw_provider *provider, uint32_t index)
 {
 	atomic_fetch_add(&provider->claims[index].pressing, 1);

@@ -68,6 +68,8 @@ void pw_provider_close(struct pw_provider *provider);
 
 /* The provider's entry point, any form but SLEEP. The caller has the ledger's right to start. */
 enum pw_provider_outcome pw_provider_submit(struct pw_provider *provider, struct pw_provider_request *request);
+/* An operation that another provider performs: whether a cancel ends it. */
+void pw_provider_adopt(struct pw_provider *provider, uint32_t index, enum pw_provider_manner manner);
 /* Finishes the seat's operation, if there is one that nobody has claimed. */
 bool pw_provider_finish(struct pw_provider *provider, uint32_t index);
 /* The operation under way has a cancel function. */

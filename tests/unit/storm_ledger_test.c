@@ -727,11 +727,12 @@ unbalanced_starts_are_reported(void **state)
 	assert_reported(scene, "starts and ends do not balance");
 }
 
-/* Law: only reachable cells count as empty, and each of them does. */
+/* Law: only reachable cells count as empty, each of them does, and it is named as far as the text reaches. */
 static void
-empty_cells_are_counted(void **state)
+empty_cells_are_counted_and_named(void **state)
 {
 	struct pw_ledger_counts sum;
+	char text[64] = "untouched";
 	unsigned reachable = 0;
 
 	(void) state;
@@ -742,11 +743,22 @@ empty_cells_are_counted(void **state)
 		}
 	}
 	assert_true(reachable > 30);
-	assert_int_equal(pw_ledger_empty_cells(&sum), reachable);
+	assert_int_equal(pw_ledger_empty_cells(&sum, text, sizeof(text)), reachable);
+	assert_int_equal(strncmp(text, "finish on reset; finish on begun; ", 34), 0);
+	assert_int_equal(strlen(text), sizeof(text) - 1);
 	sum.cell[PW_LEDGER_BY_ABORT][PW_LEDGER_ON_BEGUN] = 1;
-	assert_int_equal(pw_ledger_empty_cells(&sum), reachable - 1);
+	assert_int_equal(pw_ledger_empty_cells(&sum, text, sizeof(text)), reachable - 1);
 	sum.cell[PW_LEDGER_BY_FINISH][PW_LEDGER_ON_IDLE] = 1;
-	assert_int_equal(pw_ledger_empty_cells(&sum), reachable - 1);
+	assert_int_equal(pw_ledger_empty_cells(&sum, text, sizeof(text)), reachable - 1);
+
+	for (unsigned row = 0; row < PW_LEDGER_ROWS; row++) {
+		for (unsigned column = 0; column < PW_LEDGER_COLUMNS; column++) {
+			sum.cell[row][column] = 1;
+		}
+	}
+	sum.cell[PW_LEDGER_BY_TIMEOUT][PW_LEDGER_ON_DONE] = 0;
+	assert_int_equal(pw_ledger_empty_cells(&sum, text, sizeof(text)), 1);
+	assert_string_equal(text, "timeout on done");
 }
 
 #define LAW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -782,7 +794,7 @@ main(void)
 		LAW(stop_beside_a_skipped_end_is_right),
 		LAW(lost_message_is_reported),
 		LAW(unbalanced_starts_are_reported),
-		LAW(empty_cells_are_counted),
+		LAW(empty_cells_are_counted_and_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
