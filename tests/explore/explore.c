@@ -26,6 +26,10 @@
  * alternatives), memory has the same addresses in every execution, fibers hand each other nothing but through
  * atomic.h and the ledger (explore.h), and 61 bits of hash do not collide.
  *
+ * Random and pct search keep no states and no stack: they draw. Pct runs the fiber with the highest priority, drawn at
+ * the beginning, and lets it fall behind all others at a few steps, drawn too: a bug that needs d such orderings is
+ * found in an execution of n steps and k fibers with a probability of at least 1 in k n^(d-1).
+ *
  * Time is a number. It moves when a fiber advances it, and when every fiber sleeps: then to the earliest deadline.
  *
  * Found and reported: a failed assertion (a scenario's, or abort and a bad access in the engine), a deadlock (every
@@ -49,20 +53,23 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/explore/core.h"
 #include "tests/explore/fiber.h"
+#include "tests/explore/memory.h"
+#include "tests/explore/race.h"
 #include "tests/explore/trace.h"
 
 #define WORDS 16384u /* a power of two */
 #define STATES_MIN (UINT64_C(1) << 16)
 #define STATES_MAX (UINT64_C(1) << 25) /* entries of the table; three in four are used */
 #define KEPT_MAX 16
-#define DEVIATIONS_MAX 128
+#define DEVIATIONS_MAX 1024
 #define CHOICES_MAX 64
+#define CHANGES_MAX 16
 #define TRACE_LINES 160
 #define START_NS UINT64_C(1000000000000)
 #define NEVER_NS UINT64_MAX
 #define FREEZE 0xfe /* an alternative that is no fiber */
-#define NOBODY (-1)
 
 enum fiber_state {
 	READY,
@@ -81,18 +88,10 @@ struct fiber {
 	bool timed_out;
 };
 
-struct word {
-	const volatile void *address; /* NULL: the entry is free */
-	uint64_t version;
-	uint32_t execution; /* version, touched and wrote are of this one */
-	uint8_t touched;    /* a bit for each fiber */
-	uint8_t wrote;
-	bool shared;
-};
-
 enum choice_kind {
 	CHOOSE_FIBER = 'f',
-	CHOOSE_DATA = 'c'
+	CHOOSE_DATA = 'c',
+	CHOOSE_READ = 'r'
 };
 
 struct choice {
@@ -120,23 +119,25 @@ enum outcome {
 static struct {
 	const struct pw_explore_scenario *scenario;
 	struct pw_explore_report *report;
-	unsigned fibers;
 	unsigned bound;
 	unsigned steps_max;
 
 	/* one execution */
 	struct fiber fiber[PW_EXPLORE_FIBERS];
-	int self; /* the running fiber */
 	unsigned step;
 	unsigned preemptions;
 	unsigned spurious_left;
+	unsigned interrupts_left;
 	bool anyone_frozen;
 	uint8_t spinning; /* a bit for each fiber that waits for a write of another one */
 	uint64_t now_ns;
 	uint64_t words_sum; /* of the versions of all words */
-	struct word *pending;
+	struct pw_word *pending;
+	enum pw_explore_order pending_order; /* of an RMW under way, and the version that it has read */
+	uint64_t pending_version;
+	unsigned pending_size;
 	struct pw_trace_line *pending_line;
-	uint32_t execution;
+	volatile void *outside_address; /* of an RMW in setup or check */
 	enum outcome outcome;
 	struct deviation deviation[DEVIATIONS_MAX];
 	unsigned deviations;
@@ -147,19 +148,32 @@ static struct {
 	size_t choices;
 	size_t choices_size;
 	size_t depth;
-	bool restart;
 	unsigned shared;
-	struct word word[WORDS];
+	struct pw_word word[WORDS];
 	unsigned words;
 
+	/* random and pct search */
+	enum pw_explore_search kind;
+	uint64_t random;                       /* the generator's state */
+	uint32_t priority[PW_EXPLORE_FIBERS]; /* pct: higher goes first */
+	unsigned changes;                      /* pct: steps at which the running fiber falls behind all others */
+	uint32_t change[CHANGES_MAX];
+	unsigned length; /* pct: steps of the longest execution so far */
+
 	/* the options */
+	enum pw_explore_memory memory;
+	unsigned stale;
 	bool plain;
+	bool no_fences;
 	bool replaying;
+	bool everything; /* every word counts as shared: plain, replaying */
 	struct deviation replay[DEVIATIONS_MAX];
 	unsigned replays;
 
 	jmp_buf outside; /* where a failure in setup or check goes */
-} m = { .self = NOBODY };
+} m;
+
+struct pw_core pw_core = { .self = PW_NOBODY };
 
 static uint64_t *states;
 static uint64_t states_size;
@@ -174,18 +188,24 @@ static unsigned kept_count;
 static bool first_execution;
 
 bool (*pw_explore_on_idle)(void);
-void (*pw_explore_on_access)(const volatile void *address, bool wrote, uint64_t value);
+void (*pw_explore_on_access)(const volatile void *address, bool wrote);
 void (*pw_explore_on_reset)(void);
 
 __attribute__((noreturn)) static void leave(enum outcome outcome);
 
-static uint64_t
-mix(uint64_t a, uint64_t b)
+uint64_t
+pw_core_mix(uint64_t a, uint64_t b)
 {
 	uint64_t x = (a + UINT64_C(0x9e3779b97f4a7c15)) ^ (b * UINT64_C(0xff51afd7ed558ccd));
 	x = (x ^ x >> 31) * UINT64_C(0xbf58476d1ce4e5b9);
 	x = (x ^ x >> 29) * UINT64_C(0x94d049bb133111eb);
 	return x ^ x >> 32;
+}
+
+const char *
+pw_core_fiber_name(unsigned fiber)
+{
+	return m.scenario->fiber[fiber].name;
 }
 
 /* ---- failures */
@@ -221,7 +241,7 @@ pw_explore_fail(const char *format, ...)
 	va_start(arguments, format);
 	record_failure(format, arguments);
 	va_end(arguments);
-	if (m.self != NOBODY) {
+	if (pw_core.self != PW_NOBODY) {
 		leave(FAILED);
 	}
 	longjmp(m.outside, 1);
@@ -236,7 +256,7 @@ give_up(const char *format, ...)
 	record_failure(format, arguments);
 	va_end(arguments);
 	m.outcome = BROKEN;
-	if (m.self != NOBODY) {
+	if (pw_core.self != PW_NOBODY) {
 		leave(BROKEN);
 	}
 	longjmp(m.outside, 1);
@@ -260,17 +280,19 @@ is_shared_here(const volatile void *address)
 static void
 print_failure(void)
 {
+	static const char *const memory_name[] = { "sc", "tso", "c11" };
 	const char *names[PW_EXPLORE_FIBERS];
-	for (unsigned i = 0; i < m.fibers; i++) {
+	for (unsigned i = 0; i < pw_core.fibers; i++) {
 		names[i] = m.scenario->fiber[i].name;
 	}
 	for (unsigned i = 0; i < m.step; i++) {
 		m.line[i].shown = m.line[i].site == NULL || is_shared_here(m.line[i].address);
 	}
 	(void) fflush(stdout);
-	pw_trace_print(stderr, m.line, m.step, names, m.fibers, TRACE_LINES);
-	(void) fprintf(stderr, "%s: %s\nreplay: --scenario %s --replay %s\n", m.report->failed ? "FAILED" : "passed",
-	    m.report->failed ? m.report->message : m.scenario->law, m.scenario->name, m.report->replay);
+	pw_trace_print(stderr, m.line, m.step, names, pw_core.fibers, TRACE_LINES);
+	(void) fprintf(stderr, "%s: %s\nreplay: --scenario %s --memory %s --stale %u --replay %s\n",
+	    m.report->failed ? "FAILED" : "passed", m.report->failed ? m.report->message : m.scenario->law,
+	    m.scenario->name, memory_name[m.memory], m.stale, m.report->replay);
 }
 
 /* abort() in the engine (an assertion, misuse) and bad accesses. The state is lost: report and end. */
@@ -300,22 +322,22 @@ catch_signals(void)
 
 /* ---- words and histories */
 
-static struct word *
+static struct pw_word *
 word_at(const volatile void *address)
 {
-	unsigned i = (unsigned) mix(0, (uint64_t) (uintptr_t) address) & (WORDS - 1);
+	unsigned i = (unsigned) pw_core_mix(0, (uint64_t) (uintptr_t) address) & (WORDS - 1);
 	while (m.word[i].address != address && m.word[i].address != NULL) {
 		i = (i + 1) & (WORDS - 1);
 	}
-	struct word *word = &m.word[i];
+	struct pw_word *word = &m.word[i];
 	if (word->address == NULL) {
 		if (++m.words > WORDS / 2) {
 			give_up("more than %u words: is memory at another address in each execution?", WORDS / 2);
 		}
 		word->address = address;
 	}
-	if (word->execution != m.execution) {
-		word->execution = m.execution;
+	if (word->execution != pw_core.execution) {
+		word->execution = pw_core.execution;
 		word->version = 0;
 		word->touched = 0;
 		word->wrote = 0;
@@ -324,22 +346,29 @@ word_at(const volatile void *address)
 }
 
 static void
-set_version(struct word *word, uint64_t version)
+set_version(struct pw_word *word, uint64_t version)
 {
 	uint64_t key = (uint64_t) (uintptr_t) word->address;
-	m.words_sum -= word->version != 0 ? mix(key, word->version) : 0;
-	m.words_sum += version != 0 ? mix(key, version) : 0;
+	m.words_sum -= word->version != 0 ? pw_core_mix(key, word->version) : 0;
+	m.words_sum += version != 0 ? pw_core_mix(key, version) : 0;
 	word->version = version;
 }
 
-/* The running fiber touches the word: what it read becomes part of its history, what it wrote the word's version. */
+/* What the running fiber reads becomes part of its history. */
 static void
-observe(struct word *word, bool wrote)
+observe_version(const struct pw_word *word, uint64_t version)
 {
-	struct fiber *fiber = &m.fiber[m.self];
-	fiber->history = mix(mix(fiber->history, (uint64_t) (uintptr_t) word->address), word->version);
+	struct fiber *fiber = &m.fiber[pw_core.self];
+	fiber->history = pw_core_mix(pw_core_mix(fiber->history, (uint64_t) (uintptr_t) word->address), version);
+}
+
+/* The running fiber touches the newest version of the word, and perhaps makes the next. */
+static void
+observe(struct pw_word *word, bool wrote)
+{
+	observe_version(word, word->version);
 	if (wrote) {
-		set_version(word, fiber->history);
+		set_version(word, m.fiber[pw_core.self].history);
 	}
 }
 
@@ -349,11 +378,11 @@ state_name(uint64_t salt)
 {
 	uint64_t sum = m.words_sum;
 	uint64_t ready = 0;
-	for (unsigned i = 0; i < m.fibers; i++) {
-		sum += mix(i + 1, m.fiber[i].history);
+	for (unsigned i = 0; i < pw_core.fibers; i++) {
+		sum += pw_core_mix(i + 1, m.fiber[i].history);
 		ready |= (uint64_t) (m.fiber[i].state == READY) << i;
 	}
-	return mix(mix(sum, ready << 8 | m.spinning), salt);
+	return pw_core_mix(pw_core_mix(pw_core_mix(sum, ready << 8 | m.spinning), pw_memory_name()), salt);
 }
 
 /* ---- states that are known */
@@ -431,8 +460,10 @@ next_line(const char *verb, const volatile void *address, const void *site)
 	line->address = address;
 	line->site = site;
 	line->value = 0;
-	line->fiber = (uint8_t) (m.self != NOBODY ? m.self : 0);
+	line->fiber = (uint8_t) (pw_core.self != PW_NOBODY ? pw_core.self : 0);
 	line->wrote = false;
+	line->stale = false;
+	line->waits = false;
 	return line;
 }
 
@@ -480,13 +511,51 @@ stacked(enum choice_kind kind, const uint8_t *alternative, unsigned count)
 	return 0;
 }
 
+static uint64_t
+random_next(void)
+{
+	return m.random = pw_core_mix(m.random, UINT64_C(0x5deece66d));
+}
+
+/* pct: the alternative with the highest priority; a fiber that would freeze comes now and then. */
+static uint8_t
+by_priority(const uint8_t *alternative, unsigned count)
+{
+	unsigned best = 0;
+	for (unsigned i = 0; i < m.changes; i++) {
+		if (m.change[i] == m.step && pw_core.self != PW_NOBODY) {
+			m.priority[pw_core.self] = m.changes - i;
+		}
+	}
+	for (unsigned i = 0; i < count; i++) {
+		if (alternative[i] == FREEZE) {
+			return (uint8_t) (random_next() % (m.length + 1) == 0 ? i : best);
+		}
+		best = m.priority[alternative[i]] > m.priority[alternative[best]] ? i : best;
+	}
+	return (uint8_t) best;
+}
+
+/* Random search goes on where it is three times in four: else no fiber would ever get far before another one. */
+static uint8_t
+drawn(enum choice_kind kind, const uint8_t *alternative, unsigned count)
+{
+	if (kind == CHOOSE_FIBER && m.kind == PW_SEARCH_PCT) {
+		return by_priority(alternative, count);
+	}
+	uint64_t number = random_next();
+	return (uint8_t) (kind != CHOOSE_DATA && number % 4 != 0 ? 0 : number / 4 % count);
+}
+
 static uint8_t
 choose(enum choice_kind kind, const uint8_t *alternative, unsigned count)
 {
 	if (count == 1) {
 		return alternative[0];
 	}
-	uint8_t at = m.replaying ? replayed(kind, alternative, count) : stacked(kind, alternative, count);
+	uint8_t at = m.replaying    ? replayed(kind, alternative, count)
+	    : m.kind != PW_SEARCH_ALL ? drawn(kind, alternative, count)
+				      : stacked(kind, alternative, count);
 	if (at != 0) {
 		if (m.deviations == DEVIATIONS_MAX) {
 			give_up("more than %u deviations in one schedule", DEVIATIONS_MAX);
@@ -500,7 +569,7 @@ choose(enum choice_kind kind, const uint8_t *alternative, unsigned count)
 static void
 prune(uint64_t salt)
 {
-	if (!m.replaying && !m.plain && m.depth == m.choices && state_known(state_name(salt))) {
+	if (!m.replaying && !m.plain && m.kind == PW_SEARCH_ALL && m.depth == m.choices && state_known(state_name(salt))) {
 		leave(PRUNED);
 	}
 }
@@ -518,8 +587,8 @@ static void
 set_time(uint64_t now_ns)
 {
 	m.now_ns = now_ns;
-	set_version(word_at(&m.now_ns), mix(1, now_ns));
-	for (unsigned i = 0; i < m.fibers; i++) {
+	set_version(word_at(&m.now_ns), pw_core_mix(1, now_ns));
+	for (unsigned i = 0; i < pw_core.fibers; i++) {
 		if (m.fiber[i].state == BLOCKED && m.fiber[i].deadline_ns <= now_ns) {
 			fiber_wakes(&m.fiber[i], true);
 		}
@@ -532,7 +601,7 @@ time_jumps(void)
 {
 	uint64_t earliest_ns = NEVER_NS;
 	bool wanted = false;
-	for (unsigned i = 0; i < m.fibers; i++) {
+	for (unsigned i = 0; i < pw_core.fibers; i++) {
 		if (m.fiber[i].state == BLOCKED) {
 			earliest_ns = m.fiber[i].deadline_ns < earliest_ns ? m.fiber[i].deadline_ns : earliest_ns;
 			wanted |= (m.scenario->fiber[i].flags & PW_EXPLORE_DAEMON) == 0;
@@ -551,21 +620,21 @@ static unsigned
 candidates(bool can_continue, uint8_t *alternative)
 {
 	unsigned count = 0;
-	bool spins = m.self != NOBODY && (m.spinning >> m.self & 1) != 0;
+	bool spins = pw_core.self != PW_NOBODY && (m.spinning >> pw_core.self & 1) != 0;
 	bool keeps = can_continue && !spins;
 	if (keeps) {
-		alternative[count++] = (uint8_t) m.self;
+		alternative[count++] = (uint8_t) pw_core.self;
 	}
 	if (!keeps || m.replaying || m.bound == PW_EXPLORE_BOUND_NONE || m.preemptions < m.bound) {
-		for (unsigned k = 1; k <= m.fibers; k++) {
-			unsigned i = ((unsigned) (m.self + (int) k)) % m.fibers;
-			bool offered = keeps && (int) i == m.self;
+		for (unsigned k = 1; k <= pw_core.fibers; k++) {
+			unsigned i = ((unsigned) (pw_core.self + (int) k)) % pw_core.fibers;
+			bool offered = keeps && (int) i == pw_core.self;
 			if (!offered && m.fiber[i].state == READY && (m.spinning >> i & 1) == 0) {
 				alternative[count++] = (uint8_t) i;
 			}
 		}
 	}
-	if (keeps && !m.anyone_frozen && (m.scenario->fiber[m.self].flags & PW_EXPLORE_FREEZES) != 0) {
+	if (keeps && !m.anyone_frozen && (m.scenario->fiber[pw_core.self].flags & PW_EXPLORE_FREEZES) != 0) {
 		alternative[count++] = FREEZE;
 	}
 	return count;
@@ -575,16 +644,19 @@ static void
 freeze(void)
 {
 	next_line("--- frozen for ever", NULL, NULL);
-	m.fiber[m.self].state = FROZEN;
-	m.fiber[m.self].history = mix(m.fiber[m.self].history, 'x');
+	m.fiber[pw_core.self].state = FROZEN;
+	m.fiber[pw_core.self].history = pw_core_mix(m.fiber[pw_core.self].history, 'x');
 	m.anyone_frozen = true;
-	pw_explore_wake(&m.fiber[m.self]); /* who joins it */
+	pw_explore_wake(&m.fiber[pw_core.self]); /* who joins it */
 }
 
 /* Nobody can go on as things are. False: the execution is over. */
 static bool
 stir(void)
 {
+	if (pw_memory_drain_all()) {
+		return true;
+	}
 	if (pw_explore_on_idle != NULL && pw_explore_on_idle()) {
 		return true;
 	}
@@ -601,7 +673,7 @@ static void
 schedule(bool can_continue)
 {
 	uint8_t alternative[CHOICES_MAX];
-	int self = m.self;
+	int self = pw_core.self;
 	for (;;) {
 		unsigned count = candidates(can_continue, alternative);
 		if (count == 0) {
@@ -623,8 +695,8 @@ schedule(bool can_continue)
 		if (can_continue && (m.spinning >> self & 1) == 0) {
 			m.preemptions++;
 		}
-		m.self = next;
-		pw_fiber_switch(self != NOBODY ? m.fiber[self].stack : NULL, m.fiber[next].stack);
+		pw_core.self = next;
+		pw_fiber_switch(self != PW_NOBODY ? m.fiber[self].stack : NULL, m.fiber[next].stack);
 		return;
 	}
 }
@@ -632,10 +704,10 @@ schedule(bool can_continue)
 static void
 leave(enum outcome outcome)
 {
-	int self = m.self;
+	int self = pw_core.self;
 	m.outcome = outcome;
-	if (self != NOBODY) {
-		m.self = NOBODY;
+	if (self != PW_NOBODY) {
+		pw_core.self = PW_NOBODY;
 		pw_fiber_switch(m.fiber[self].stack, NULL);
 	}
 	longjmp(m.outside, 1);
@@ -643,68 +715,280 @@ leave(enum outcome outcome)
 
 /* ---- what the verbs of atomic.h call */
 
-void
-pw_explore_point(enum pw_explore_kind kind, const volatile void *address, const char *verb)
+/* Before an access by the running fiber. */
+static struct pw_word *
+come_to(const volatile void *address)
 {
-	if (m.self == NOBODY) {
-		return;
-	}
-	if (kind == PW_EXPLORE_FENCE) {
-		return; /* memory is sequentially consistent */
-	}
-	struct word *word = word_at(address);
-	if (word->shared || m.replaying || m.plain) {
+	struct pw_word *word = word_at(address);
+	if (word->shared || m.everything) {
 		schedule(true);
 	}
+	return word;
+}
+
+/* The same where the fiber's stores arrive: others see that, whoever touches the word. */
+static struct pw_word *
+come_to_drain(const volatile void *address, enum pw_explore_order order)
+{
+	struct pw_word *word = word_at(address);
+	if (word->shared || m.everything || pw_memory_drains(order)) {
+		schedule(true);
+	}
+	return word;
+}
+
+static struct pw_word *
+come_to_store(const volatile void *address, enum pw_explore_order order)
+{
+	bool drains = m.memory == PW_MEMORY_C11 && (order & PW_EXPLORE_RELEASE) != 0;
+	struct pw_word *word = drains ? come_to_drain(address, order) : come_to(address);
+	if (drains) {
+		pw_memory_drain();
+	}
+	return word;
+}
+
+/* Several fibers touch the word, and one writes it: from the next execution on it is a scheduling point. */
+static void
+note_touch(struct pw_word *word, unsigned fiber, bool wrote)
+{
+	word->touched |= (uint8_t) (1u << fiber);
+	word->wrote |= (uint8_t) (wrote ? 1u << fiber : 0);
+	if (!word->shared && word->wrote != 0 && (word->touched & (word->touched - 1)) != 0) {
+		word->shared = true;
+		pw_memory_number(word);
+		m.shared++;
+		pw_core.incomplete = !m.everything;
+	}
+}
+
+/* Whoever spins may look again, but for the writer itself. */
+static void
+wake_spinners(unsigned fiber)
+{
+	m.spinning &= (uint8_t) (1u << fiber);
+}
+
+static void
+leave_word(struct pw_word *word, struct pw_trace_line *line, bool wrote, uint64_t value)
+{
+	line->value = value;
+	line->wrote = wrote;
+	note_touch(word, (unsigned) pw_core.self, wrote);
+	if (pw_explore_on_access != NULL) {
+		pw_explore_on_access(word->address, wrote && !line->waits);
+	}
+}
+
+uint64_t
+pw_explore_load(const volatile void *address, unsigned size, enum pw_explore_order order, const char *verb)
+{
+	if (pw_core.self == PW_NOBODY) {
+		return pw_memory_peek(address, size);
+	}
+	struct pw_word *word = come_to(address);
+	pw_memory_before_load(word);
+	struct pw_trace_line *line = next_line(verb, address, __builtin_return_address(0));
+	struct pw_read read = pw_memory_load(word, size, order);
+	line->stale = read.stale;
+	if (word->shared) {
+		observe_version(word, read.version);
+	}
+	leave_word(word, line, false, read.value);
+	return read.value;
+}
+
+void
+pw_explore_store(volatile void *address, unsigned size, uint64_t value, enum pw_explore_order order, const char *verb)
+{
+	if (pw_core.self == PW_NOBODY) {
+		pw_memory_poke(address, size, value);
+		return;
+	}
+	struct pw_word *word = come_to_store(address, order);
+	struct pw_trace_line *line = next_line(verb, address, __builtin_return_address(0));
+	uint64_t history = 0;
+	uint64_t version = 0;
+	if (word->shared) {
+		observe_version(word, 0); /* a store does not see what it overwrites */
+		history = m.fiber[pw_core.self].history;
+		version = pw_core_mix(history, word->version);
+	}
+	if (pw_memory_store(word, size, order, value, history, version)) {
+		if (word->shared) {
+			set_version(word, version);
+		}
+		wake_spinners((unsigned) pw_core.self);
+	} else {
+		line->waits = true;
+	}
+	leave_word(word, line, true, value);
+}
+
+void
+pw_core_stored(unsigned fiber, struct pw_word *word, uint64_t version, uint64_t value)
+{
+	struct pw_trace_line *line = next_line("arrives", word->address, __builtin_return_address(0));
+	line->fiber = (uint8_t) fiber;
+	line->value = value;
+	line->wrote = true;
+	set_version(word, version);
+	wake_spinners(fiber);
+	if (pw_explore_on_access != NULL) {
+		pw_explore_on_access(word->address, true);
+	}
+}
+
+static uint64_t
+rmw_begin(volatile void *address, unsigned size, enum pw_explore_order order, const char *verb, const void *site,
+    const uint64_t *expected)
+{
+	struct pw_word *word = come_to_drain(address, order);
+	pw_memory_before_rmw(word, order);
 	m.pending = word;
-	m.pending_line = next_line(verb, address, __builtin_return_address(0));
+	m.pending_line = next_line(verb, address, site);
+	m.pending_order = order;
+	m.pending_size = size;
+	struct pw_read read =
+	    pw_memory_rmw(word, size, order, expected != NULL, expected != NULL ? *expected : 0);
+	m.pending_version = read.version;
+	m.pending_line->stale = read.stale;
+	return read.value;
+}
+
+static void
+rmw_end(bool wrote, uint64_t value)
+{
+	struct pw_word *word = m.pending;
+	uint64_t version = 0;
+	if (word->shared) {
+		observe_version(word, m.pending_version);
+		version = m.fiber[pw_core.self].history;
+	}
+	if (wrote) {
+		pw_memory_rmw_store(word, m.pending_size, m.pending_order, value, version);
+		if (word->shared) {
+			set_version(word, version);
+		}
+		wake_spinners((unsigned) pw_core.self);
+	}
+	leave_word(word, m.pending_line, wrote, value);
+}
+
+uint64_t
+pw_explore_rmw(volatile void *address, unsigned size, enum pw_explore_order order, const char *verb)
+{
+	if (pw_core.self == PW_NOBODY) {
+		m.outside_address = address;
+		m.pending_size = size;
+		return pw_memory_peek(address, size);
+	}
+	return rmw_begin(address, size, order, verb, __builtin_return_address(0), NULL);
+}
+
+void
+pw_explore_rmw_done(bool wrote, uint64_t value)
+{
+	if (pw_core.self != PW_NOBODY) {
+		rmw_end(wrote, value);
+	} else if (wrote) {
+		pw_memory_poke(m.outside_address, m.pending_size, value);
+	}
+}
+
+bool
+pw_explore_cas(volatile void *address, unsigned size, uint64_t *expected, uint64_t desired,
+    enum pw_explore_order order, const char *verb)
+{
+	uint64_t wanted = *expected;
+	if (pw_core.self == PW_NOBODY) {
+		*expected = pw_memory_peek(address, size);
+		if (*expected == wanted) {
+			pw_memory_poke(address, size, desired);
+		}
+		return *expected == wanted;
+	}
+	*expected = rmw_begin(address, size, order, verb, __builtin_return_address(0), &wanted);
+	bool won = *expected == wanted;
+	rmw_end(won, won ? desired : *expected);
+	return won;
+}
+
+void
+pw_explore_fence(const char *verb)
+{
+	static const char order; /* of all fences: a word that each of them reads and writes */
+	if (pw_core.self == PW_NOBODY || m.no_fences) {
+		return;
+	}
+	if (m.memory == PW_MEMORY_SC) {
+		pw_memory_fence();
+		return;
+	}
+	struct pw_word *word = m.memory == PW_MEMORY_C11 ? come_to(&order) : come_to_drain(&order, PW_EXPLORE_ACQ_REL);
+	struct pw_trace_line *line = next_line(verb, NULL, __builtin_return_address(0));
+	pw_memory_fence();
+	if (m.memory == PW_MEMORY_C11) {
+		if (word->shared) {
+			observe(word, true);
+		}
+		leave_word(word, line, true, 0);
+	}
+}
+
+void
+pw_explore_point(const volatile void *address, const char *verb)
+{
+	if (pw_core.self != PW_NOBODY) {
+		m.pending = come_to_drain(address, PW_EXPLORE_ACQ_REL);
+		pw_memory_drain();
+		m.pending_line = next_line(verb, address, __builtin_return_address(0));
+	}
 }
 
 void
 pw_explore_done(bool wrote, uint64_t value)
 {
-	if (m.self == NOBODY) {
+	if (pw_core.self == PW_NOBODY) {
 		return;
 	}
-	struct word *word = m.pending;
-	m.pending_line->value = value;
-	m.pending_line->wrote = wrote;
-	word->touched |= (uint8_t) (1u << m.self);
-	word->wrote |= (uint8_t) (wrote ? 1u << m.self : 0);
-	if (!word->shared && word->wrote != 0 && (word->touched & (word->touched - 1)) != 0) {
-		word->shared = true;
-		m.shared++;
-		m.restart = true;
+	if (m.pending->shared) {
+		observe(m.pending, wrote);
 	}
 	if (wrote) {
-		m.spinning &= (uint8_t) (1u << m.self); /* whoever spins may look again */
+		wake_spinners((unsigned) pw_core.self);
 	}
-	if (word->shared) {
-		observe(word, wrote);
+	leave_word(m.pending, m.pending_line, wrote, value);
+}
+
+unsigned
+pw_core_choose_read(unsigned count)
+{
+	uint8_t alternative[CHOICES_MAX];
+	for (unsigned i = 0; i < count; i++) {
+		alternative[i] = (uint8_t) i;
 	}
-	if (pw_explore_on_access != NULL) {
-		pw_explore_on_access(word->address, wrote, value);
-	}
+	return choose(CHOOSE_READ, alternative, count);
 }
 
 void
 pw_explore_yield(void)
 {
-	if (m.self == NOBODY) {
+	if (pw_core.self == PW_NOBODY) {
 		return;
 	}
 	next_line("spins", NULL, NULL);
-	m.fiber[m.self].history = mix(m.fiber[m.self].history, 'y');
-	m.spinning |= (uint8_t) (1u << m.self);
+	m.fiber[pw_core.self].history = pw_core_mix(m.fiber[pw_core.self].history, 'y');
+	m.spinning |= (uint8_t) (1u << pw_core.self);
 	schedule(true);
-	m.spinning &= (uint8_t) ~(1u << m.self);
+	m.spinning &= (uint8_t) ~(1u << pw_core.self);
 }
 
 unsigned
 pw_explore_choose(unsigned count)
 {
 	uint8_t alternative[CHOICES_MAX];
-	if (m.self == NOBODY || count < 2) {
+	if (pw_core.self == PW_NOBODY || count < 2) {
 		return 0;
 	}
 	if (count > CHOICES_MAX) {
@@ -713,24 +997,25 @@ pw_explore_choose(unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		alternative[i] = (uint8_t) i;
 	}
-	prune(64u + (uint64_t) m.self);
+	prune(64u + (uint64_t) pw_core.self);
 	uint8_t value = choose(CHOOSE_DATA, alternative, count);
 	next_line("chooses", NULL, NULL)->value = value;
-	m.fiber[m.self].history = mix(m.fiber[m.self].history, UINT64_C(0x100) + value);
+	m.fiber[pw_core.self].history = pw_core_mix(m.fiber[pw_core.self].history, UINT64_C(0x100) + value);
 	return value;
 }
 
 bool
 pw_explore_block(const volatile void *channel, uint64_t deadline_ns, const char *what)
 {
-	struct fiber *fiber = &m.fiber[m.self];
-	if (m.self == NOBODY) {
+	struct fiber *fiber = &m.fiber[pw_core.self];
+	if (pw_core.self == PW_NOBODY) {
 		pw_explore_fail("setup or check would sleep: %s", what);
 	}
 	if (deadline_ns <= m.now_ns) {
 		return false;
 	}
-	struct word *word = word_at(channel);
+	pw_memory_drain();
+	struct pw_word *word = word_at(channel);
 	next_line(what, channel, NULL);
 	observe(word, true);
 	fiber->state = BLOCKED;
@@ -739,37 +1024,49 @@ pw_explore_block(const volatile void *channel, uint64_t deadline_ns, const char 
 	fiber->deadline_ns = deadline_ns;
 	schedule(false);
 	observe(word, false);
-	fiber->history = mix(fiber->history, fiber->timed_out);
+	fiber->history = pw_core_mix(fiber->history, fiber->timed_out);
 	return !fiber->timed_out;
 }
 
 void
 pw_explore_wake(const volatile void *channel)
 {
-	if (m.self != NOBODY) {
+	if (pw_core.self != PW_NOBODY) {
 		observe(word_at(channel), true);
 	}
-	for (unsigned i = 0; i < m.fibers; i++) {
+	for (unsigned i = 0; i < pw_core.fibers; i++) {
 		if (m.fiber[i].state == BLOCKED && m.fiber[i].channel == channel) {
 			fiber_wakes(&m.fiber[i], false);
 		}
 	}
 }
 
+static bool
+happens(unsigned *left)
+{
+	if (*left == 0 || pw_explore_choose(2) == 0) {
+		return false;
+	}
+	--*left;
+	return true;
+}
+
 bool
 pw_explore_spurious(void)
 {
-	if (m.spurious_left == 0 || pw_explore_choose(2) == 0) {
-		return false;
-	}
-	m.spurious_left--;
-	return true;
+	return happens(&m.spurious_left);
+}
+
+bool
+pw_explore_interrupted(void)
+{
+	return happens(&m.interrupts_left);
 }
 
 void
 pw_explore_note(const char *text, uint64_t value)
 {
-	if (m.self != NOBODY) {
+	if (pw_core.self != PW_NOBODY) {
 		next_line(text, NULL, NULL)->value = value;
 	}
 }
@@ -779,7 +1076,7 @@ pw_explore_note(const char *text, uint64_t value)
 unsigned
 pw_explore_self(void)
 {
-	return m.self != NOBODY ? (unsigned) m.self : PW_EXPLORE_FIBERS;
+	return pw_core.self != PW_NOBODY ? (unsigned) pw_core.self : PW_EXPLORE_FIBERS;
 }
 
 bool
@@ -802,20 +1099,29 @@ pw_explore_join(unsigned index)
 	while (fiber->state != FINISHED && fiber->state != FROZEN) {
 		(void) pw_explore_block(fiber, NEVER_NS, "waits for the end of");
 	}
+	if (fiber->state == FINISHED) {
+		pw_memory_join(index);
+	}
 	return fiber->state == FINISHED;
 }
 
 void
 pw_explore_event_set(struct pw_explore_event *event)
 {
-	pw_store_release_32(&event->set, 1);
+	(void) pw_explore_rmw(&event->set.v, sizeof(event->set.v), PW_EXPLORE_RELEASE, "sets");
+	pw_explore_rmw_done(true, 1);
 	pw_explore_wake(event);
 }
 
 void
 pw_explore_event_wait(struct pw_explore_event *event)
 {
-	while (pw_load_acquire_32(&event->set) == 0) {
+	for (;;) {
+		uint64_t set = pw_explore_rmw(&event->set.v, sizeof(event->set.v), PW_EXPLORE_ACQUIRE, "looks at");
+		pw_explore_rmw_done(false, set);
+		if (set != 0) {
+			return;
+		}
 		(void) pw_explore_block(event, NEVER_NS, "waits for");
 	}
 }
@@ -823,7 +1129,7 @@ pw_explore_event_wait(struct pw_explore_event *event)
 uint64_t
 pw_explore_get(const uint64_t *word)
 {
-	if (m.self != NOBODY) {
+	if (pw_core.self != PW_NOBODY) {
 		observe(word_at(word), false);
 	}
 	return *word;
@@ -833,7 +1139,7 @@ void
 pw_explore_set(uint64_t *word, uint64_t value)
 {
 	*word = value;
-	if (m.self != NOBODY) {
+	if (pw_core.self != PW_NOBODY) {
 		observe(word_at(word), true);
 	}
 }
@@ -841,18 +1147,23 @@ pw_explore_set(uint64_t *word, uint64_t value)
 uint64_t
 pw_explore_now_ns(void)
 {
-	pw_explore_point(PW_EXPLORE_LOAD, &m.now_ns, "clock");
-	pw_explore_done(false, m.now_ns);
+	if (pw_core.self != PW_NOBODY) {
+		m.pending = come_to(&m.now_ns);
+		m.pending_line = next_line("clock", &m.now_ns, __builtin_return_address(0));
+		pw_explore_done(false, m.now_ns);
+	}
 	return m.now_ns;
 }
 
 void
 pw_explore_advance_ns(uint64_t ns)
 {
-	pw_explore_point(PW_EXPLORE_STORE, &m.now_ns, "time passes");
-	uint64_t now_ns = m.now_ns + ns;
-	pw_explore_done(true, now_ns);
-	set_time(now_ns);
+	if (pw_core.self != PW_NOBODY) {
+		m.pending = come_to(&m.now_ns);
+		m.pending_line = next_line("time passes", &m.now_ns, __builtin_return_address(0));
+		pw_explore_done(true, m.now_ns + ns);
+	}
+	set_time(m.now_ns + ns);
 }
 
 void
@@ -892,10 +1203,10 @@ static void
 fiber_main(void *arg)
 {
 	struct fiber *fiber = arg;
-	m.scenario->fiber[m.self].run();
-	next_line("--- ends", NULL, NULL);
+	m.scenario->fiber[pw_core.self].run();
+	next_line("--- ends", NULL, NULL); /* what waits in its buffer arrives at any later time */
 	fiber->state = FINISHED;
-	fiber->history = mix(fiber->history, 'f');
+	fiber->history = pw_core_mix(fiber->history, 'f');
 	pw_explore_wake(fiber);
 	schedule(false);
 }
@@ -911,8 +1222,8 @@ restore_kept(void)
 static void
 reset(void)
 {
-	m.execution++;
-	m.self = NOBODY;
+	pw_core.execution++;
+	pw_core.self = PW_NOBODY;
 	m.step = 0;
 	m.preemptions = 0;
 	m.depth = 0;
@@ -920,16 +1231,20 @@ reset(void)
 	m.spinning = 0;
 	m.anyone_frozen = false;
 	m.spurious_left = m.scenario->spurious;
+	m.interrupts_left = m.scenario->interrupts;
 	m.words_sum = 0;
+	pw_core.incomplete = false;
+	pw_core.races = m.scenario->races;
 	m.now_ns = START_NS;
 	m.outcome = ENDED;
-	for (unsigned i = 0; i < m.fibers; i++) {
+	for (unsigned i = 0; i < pw_core.fibers; i++) {
 		struct fiber *fiber = &m.fiber[i];
 		fiber->state = READY;
 		fiber->history = i + 1;
 		fiber->channel = NULL;
 		pw_fiber_reset(fiber->stack, fiber_main, fiber);
 	}
+	pw_memory_reset();
 	if (pw_explore_on_reset != NULL) {
 		pw_explore_on_reset();
 	}
@@ -940,7 +1255,7 @@ static void
 check_deadlock(void)
 {
 	char where[96];
-	for (unsigned i = 0; i < m.fibers; i++) {
+	for (unsigned i = 0; i < pw_core.fibers; i++) {
 		unsigned flags = m.scenario->fiber[i].flags;
 		bool excused =
 		    (flags & PW_EXPLORE_DAEMON) != 0 || (m.anyone_frozen && (flags & PW_EXPLORE_EXCUSED) != 0);
@@ -1000,7 +1315,6 @@ static void
 search_begin(void)
 {
 	m.choices = 0;
-	m.restart = false;
 	states_clear();
 	m.report->schedules = 0;
 	m.report->pruned = 0;
@@ -1028,11 +1342,54 @@ search(const struct pw_explore_options *options, double began)
 			report->stopped = true;
 			return false;
 		}
-		if (m.restart) {
+		if (pw_core.incomplete) {
 			report->restarts++;
 			search_begin();
 		} else if (!backtrack()) {
 			return true;
+		}
+	}
+}
+
+/* Each execution draws its own numbers. */
+static void
+draw(uint64_t seed, uint64_t execution)
+{
+	m.random = pw_core_mix(seed + 1, execution);
+	for (unsigned i = 0; i < pw_core.fibers; i++) {
+		m.priority[i] = CHANGES_MAX + 1 + (uint32_t) (random_next() % 1000000);
+	}
+	for (unsigned i = 0; i < m.changes; i++) {
+		m.change[i] = (uint32_t) (random_next() % (m.length + 1));
+	}
+}
+
+static void
+search_by_lot(const struct pw_explore_options *options, double began)
+{
+	struct pw_explore_report *report = m.report;
+	m.bound = PW_EXPLORE_BOUND_NONE;
+	m.changes = options->depth != 0 ? options->depth - 1 : 0;
+	m.changes = m.changes < CHANGES_MAX ? m.changes : CHANGES_MAX;
+	m.length = 100;
+	search_begin();
+	report->bound = m.bound;
+	for (uint64_t i = 0;; i++) {
+		draw(options->seed, i);
+		enum outcome outcome = execute();
+		report->steps += m.step;
+		report->deepest = m.step > report->deepest ? m.step : report->deepest;
+		m.length = report->deepest;
+		if (outcome == FAILED || outcome == BROKEN) {
+			return;
+		}
+		report->schedules++;
+		if (report->schedules == options->schedules_max) {
+			return; /* that is what was asked for */
+		}
+		if (options->seconds_max > 0 && seconds_now() - began > options->seconds_max) {
+			report->stopped = options->schedules_max != 0;
+			return;
 		}
 	}
 }
@@ -1049,7 +1406,7 @@ parse_replay(const char *text)
 		struct deviation *d = &m.replay[m.replays++];
 		d->step = (uint32_t) strtoul(text, &end, 10);
 		d->kind = (uint8_t) (*end == 'x' ? CHOOSE_FIBER : *end);
-		if (end == text || (*end != 'x' && *end != CHOOSE_FIBER && *end != CHOOSE_DATA)) {
+		if (end == text || (*end != 'x' && *end != CHOOSE_FIBER && *end != CHOOSE_DATA && *end != CHOOSE_READ)) {
 			return false;
 		}
 		bool frozen = *end++ == 'x';
@@ -1087,13 +1444,13 @@ prepare(const struct pw_explore_scenario *scenario, struct pw_explore_report *re
 	first_execution = true;
 	pw_trace_forget_names();
 	pw_trace_name(&m.now_ns, sizeof(m.now_ns), "clock", NULL);
-	for (m.fibers = 0; m.fibers < PW_EXPLORE_FIBERS && scenario->fiber[m.fibers].name != NULL; m.fibers++) {
-		struct fiber *fiber = &m.fiber[m.fibers];
+	for (pw_core.fibers = 0; pw_core.fibers < PW_EXPLORE_FIBERS && scenario->fiber[pw_core.fibers].name != NULL; pw_core.fibers++) {
+		struct fiber *fiber = &m.fiber[pw_core.fibers];
 		fiber->stack = fiber->stack != NULL ? fiber->stack : pw_fiber_new();
 		if (fiber->stack == NULL) {
 			return false;
 		}
-		pw_trace_name(fiber, sizeof(*fiber), scenario->fiber[m.fibers].name, NULL);
+		pw_trace_name(fiber, sizeof(*fiber), scenario->fiber[pw_core.fibers].name, NULL);
 	}
 	free(m.line);
 	m.line = calloc(m.steps_max + 1, sizeof(*m.line));
@@ -1101,7 +1458,7 @@ prepare(const struct pw_explore_scenario *scenario, struct pw_explore_report *re
 	states_size = STATES_MIN;
 	states = calloc(states_size, sizeof(*states));
 	caught = caught || catch_signals();
-	return m.line != NULL && states != NULL && caught;
+	return m.line != NULL && states != NULL && caught && pw_race_begin();
 }
 
 bool
@@ -1113,8 +1470,14 @@ pw_explore_run(const struct pw_explore_scenario *scenario, const struct pw_explo
 		(void) snprintf(report->message, sizeof(report->message), "out of memory");
 		return false;
 	}
+	m.kind = options->search;
 	m.plain = options->plain;
 	m.replaying = options->replay != NULL;
+	m.everything = m.plain || m.replaying;
+	m.no_fences = options->no_fences;
+	m.memory = options->memory;
+	m.stale = options->stale;
+	pw_memory_begin(options->memory, options->stale, m.everything);
 	if (m.replaying) {
 		if (!parse_replay(options->replay)) {
 			(void) snprintf(report->message, sizeof(report->message), "malformed replay string");
@@ -1126,6 +1489,8 @@ pw_explore_run(const struct pw_explore_scenario *scenario, const struct pw_explo
 		report->steps = m.step;
 		report->deepest = m.step;
 		replay_text(report->replay, sizeof(report->replay));
+	} else if (m.kind != PW_SEARCH_ALL) {
+		search_by_lot(options, began);
 	} else {
 		/* The simplest failure first: with as few preemptions as possible. */
 		for (m.bound = 0; search(options, began) && m.bound < options->bound;) {

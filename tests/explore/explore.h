@@ -36,19 +36,40 @@ struct pw_explore_scenario {
 	void (*setup)(void); /* before each execution: everything as new */
 	void (*check)(void); /* after each execution that ended, NULL: nothing more to check */
 	struct pw_explore_fiber fiber[PW_EXPLORE_FIBERS]; /* up to the first without a name */
+	bool large;         /* not to be explored to its end: for random and pct search */
 	unsigned spurious;  /* futex waits of one execution that may return for no reason */
+	unsigned interrupts; /* waits in pollers of one execution that a signal may end */
+	bool races;         /* it breaks the contract's rules of locking on purpose: races of plain accesses are no failure */
 	unsigned steps_max; /* an execution longer than this is a livelock; 0: PW_EXPLORE_STEPS */
 };
 
 #define PW_EXPLORE_STEPS 20000u
 
+enum pw_explore_memory {
+	PW_MEMORY_SC,
+	PW_MEMORY_TSO,
+	PW_MEMORY_C11,
+};
+
+enum pw_explore_search {
+	PW_SEARCH_ALL,    /* every schedule within the bound */
+	PW_SEARCH_RANDOM, /* at each choice any alternative */
+	PW_SEARCH_PCT,    /* fibers have priorities, which change at `depth` - 1 steps (Burckhardt et al., ASPLOS 2010) */
+};
+
 struct pw_explore_options {
+	enum pw_explore_search search;
+	uint64_t seed;    /* random, pct */
+	unsigned depth;   /* pct */
 	unsigned bound;
+	enum pw_explore_memory memory;
+	unsigned stale;         /* tso, c11: stores overlooked in one execution, at most */
 	uint64_t schedules_max; /* 0: no limit */
 	double seconds_max;     /* 0: no limit */
 	const char *replay;     /* run this one schedule */
 	bool trace;             /* print the trace of a replay that does not fail, too */
 	bool quiet;             /* print nothing */
+	bool no_fences;         /* fences do nothing. To test the explorer by */
 	bool plain; /* no reduction: every access a choice, no state remembered. To test the explorer by. */
 };
 
@@ -56,7 +77,7 @@ struct pw_explore_report {
 	bool failed;
 	bool stopped; /* at a limit: not complete */
 	char message[512];
-	char replay[2048];  /* of the failure; "-" is the schedule without any deviation */
+	char replay[8192];  /* of the failure; "-" is the schedule without any deviation */
 	unsigned bound;     /* of the search that failed or ended last */
 	uint64_t schedules; /* executions that ran to their end, with that bound */
 	uint64_t pruned;    /* executions left at a state that was known */
@@ -127,20 +148,29 @@ bool pw_explore_first(void);
 
 /* ---- for the seams */
 
+/* A call of the kernel (or of what stands for it) that touches a word of its own, the same for all at once; nothing
+ * else runs between the two. */
+void pw_explore_point(const volatile void *address, const char *verb);
+void pw_explore_done(bool wrote, uint64_t value);
+
 /* Sleeps until somebody wakes the channel (any address) or the clock reaches deadline_ns; false: the deadline passed.
  * Nothing runs between the caller's last access and its falling asleep. */
 bool pw_explore_block(const volatile void *channel, uint64_t deadline_ns, const char *what);
 /* Wakes all that sleep on the channel. Not a scheduling point: the caller has just passed one. */
 void pw_explore_wake(const volatile void *channel);
+/* The memory (aligned to 4 bytes, static) has been freed, or is in use again: plain accesses to it fail, or do not. */
+void pw_explore_poison(void *memory, size_t size, bool poisoned);
 /* True, as often as scenario->spurious says: a wait returns at once for no reason. */
 bool pw_explore_spurious(void);
+/* The same with scenario->interrupts. */
+bool pw_explore_interrupted(void);
 /* A line in the trace that is no access. */
 void pw_explore_note(const char *text, uint64_t value);
 /* Asked when every fiber sleeps, before the clock jumps: true if it has woken somebody. */
 extern bool (*pw_explore_on_idle)(void);
-/* Called after every access through atomic.h: what it touched, whether it wrote, what the word is now. It may
- * fail the execution; it makes no such access itself. */
-extern void (*pw_explore_on_access)(const volatile void *address, bool wrote, uint64_t value);
+/* Called after every access through atomic.h: what it touched, and whether memory has changed. It may fail the
+ * execution; it makes no such access itself. */
+extern void (*pw_explore_on_access)(const volatile void *address, bool wrote);
 /* Called before each setup: seams forget what was. */
 extern void (*pw_explore_on_reset)(void);
 

@@ -35,9 +35,13 @@ take(void *context, pw_mail mail)
 	PW_EXPLORE_ASSERT(i < PW_OWNER_MAILS && pw_mail_kind(mail) == PW_KIND_DONE, "took what nobody sent");
 	owner->node[i].next = ~(pw_mail) 0; /* the owner's now: nothing may still need the link */
 	pw_explore_add(&owner->taken[i], 1);
-	pw_explore_wake(&owner->taken[i]);
+	PW_EXPLORE_ASSERT(pw_plain_read(&owner->load[i]) == i + 1u, "mail %u came without what it is about", i);
+	pw_plain_write(&owner->load[i], 0);
 	PW_EXPLORE_ASSERT(pw_explore_get(&owner->taken[i]) <= pw_explore_get(&owner->sent[i]),
 	    "mail %u was taken twice", i);
+	if (owner->tells) {
+		pw_explore_event_set(&owner->first_taken[i]);
+	}
 }
 
 void
@@ -60,6 +64,7 @@ pw_owner_send(unsigned mail)
 {
 	uint64_t generation;
 	pw_explore_add(&pw_owner.sent[mail], 1);
+	pw_plain_write(&pw_owner.load[mail], mail + 1u);
 	if (pw_inbox_post(&pw_owner.inbox, pw_mail_of(&pw_owner.node[mail], PW_KIND_DONE), &generation)) {
 		pw_bell_ring(pw_owner.bell_fd);
 		pw_inbox_woken(&pw_owner.inbox, generation);
@@ -67,11 +72,9 @@ pw_owner_send(unsigned mail)
 }
 
 void
-pw_owner_await(unsigned mail, uint64_t count)
+pw_owner_await(unsigned mail)
 {
-	while (pw_explore_get(&pw_owner.taken[mail]) < count) {
-		(void) pw_explore_block(&pw_owner.taken[mail], PW_NEVER_NS, "waits until its mail is taken");
-	}
+	pw_explore_event_wait(&pw_owner.first_taken[mail]);
 }
 
 void

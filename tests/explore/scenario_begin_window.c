@@ -10,15 +10,15 @@
 #include "tests/explore/world.h"
 
 static struct pw_handle handle;
-static uint64_t begun;  /* ledger: begin has returned */
-static uint64_t inside; /* ledger: and the abort began after that */
+static pw_a32 begun;    /* begin has returned: said and heard as programs do, an aborter that was not told may be early */
+static uint64_t inside; /* ledger: the aborter was told before it aborted */
 
 static void
 setup(void)
 {
 	pw_world_setup(1);
 	pw_handle_open(&handle, "aio", NULL);
-	begun = 0;
+	pw_store_relaxed_32(&begun, 0);
 	inside = 0;
 }
 
@@ -34,7 +34,7 @@ consume(void)
 {
 	pw_handle_enter(&handle);
 	PW_EXPLORE_ASSERT(nng_aio_begin(handle.aio), "an idle handle refuses to begin");
-	pw_explore_set(&begun, 1);
+	pw_store_release_32(&begun, 1);
 	enum form form = (enum form) pw_explore_choose(FORMS);
 	if (form != FINISH) {
 		nng_aio_defer(handle.aio, form == DEFER ? pw_handle_cancel : NULL, &handle);
@@ -46,7 +46,7 @@ consume(void)
 	if (form != DEFER || pw_explore_get(&inside) == 0) {
 		(void) pw_handle_finish(&handle, NNG_OK);
 	}
-	nng_aio_wait(handle.aio);
+	pw_handle_wait(&handle);
 	int result = nng_aio_result(handle.aio);
 	if (form == DEFER) {
 		PW_EXPLORE_ASSERT(result == NNG_ECANCELED || (result == 0 && pw_explore_get(&inside) == 0),
@@ -58,13 +58,13 @@ consume(void)
 		    "a cancel function was called that nobody gave");
 	}
 	(void) pw_explore_join(2);
-	nng_aio_free(handle.aio);
+	pw_handle_free(&handle);
 }
 
 static void
 abort_it(void)
 {
-	pw_explore_set(&inside, pw_explore_get(&begun));
+	pw_explore_set(&inside, pw_load_acquire_32(&begun));
 	nng_aio_abort(handle.aio, NNG_ECANCELED);
 }
 

@@ -38,7 +38,7 @@ consume(void)
 	PW_EXPLORE_ASSERT(pw_handle_start(&handle), "an idle handle refuses to start");
 	pw_explore_event_set(&handle.started);
 	pw_explore_advance_ns(2 * TIMEOUT_NS);
-	nng_aio_wait(handle.aio);
+	pw_handle_wait(&handle);
 	uint64_t result = (uint64_t) nng_aio_result(handle.aio);
 	PW_EXPLORE_ASSERT(pw_explore_get(&handle.callbacks) == 1, "C9: wait returned before the callback");
 	PW_EXPLORE_ASSERT(result == pw_explore_get(&handle.result[0]), "C2: the result has changed");
@@ -46,7 +46,7 @@ consume(void)
 		(void) pw_explore_join(i);
 	}
 	PW_EXPLORE_ASSERT((uint64_t) nng_aio_result(handle.aio) == result, "C2: the result has changed");
-	nng_aio_free(handle.aio);
+	pw_handle_free(&handle);
 }
 
 static void

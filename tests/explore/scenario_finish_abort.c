@@ -22,7 +22,7 @@ consume(void)
 {
 	PW_EXPLORE_ASSERT(pw_handle_start(&handle), "an idle handle refuses to start");
 	pw_explore_event_set(&handle.started);
-	nng_aio_wait(handle.aio);
+	pw_handle_wait(&handle);
 	PW_EXPLORE_ASSERT(pw_explore_get(&handle.callbacks) == 1, "C9: wait returned before the callback");
 	uint64_t result = (uint64_t) nng_aio_result(handle.aio);
 	PW_EXPLORE_ASSERT(result == 0 || result == NNG_ECANCELED, "the result is %lu", (unsigned long) result);
@@ -31,7 +31,7 @@ consume(void)
 	pw_explore_join(2);
 	pw_explore_join(3);
 	PW_EXPLORE_ASSERT((uint64_t) nng_aio_result(handle.aio) == result, "C2: the result has changed");
-	nng_aio_free(handle.aio);
+	pw_handle_free(&handle);
 }
 
 static void

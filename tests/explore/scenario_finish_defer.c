@@ -26,6 +26,7 @@ setup(void)
 {
 	pw_world_setup(1);
 	pw_handle_open(&handle, "aio", tell);
+	handle.bare = true; /* a defer that finds the callback begun starts the next operation, which clears the outputs */
 	begun = second = (struct pw_explore_event){ { 0 } };
 	PW_EXPLORE_ASSERT(pw_handle_start(&handle), "an idle handle refuses to start");
 }
@@ -72,6 +73,7 @@ const struct pw_explore_scenario pw_scenario_finish_defer = {
 	.law = "a defer after the finish has no effect, however little ago the callback before ended",
 	.setup = setup,
 	.check = check,
+	.races = true, /* begin to defer without the lock that the finisher takes: defer reads flags in vain */
 	.fiber = {
 		{ "home", pw_world_shard, PW_EXPLORE_DAEMON },
 		{ "consumer", consume, 0 },

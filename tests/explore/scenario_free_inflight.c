@@ -28,7 +28,7 @@ consume(void)
 	pw_explore_event_set(&handle.started);
 	(void) pw_explore_join(2);
 	if ((pw_handle_seen(&handle) & PW_ABORT) != 0 || pw_explore_join(ABORTER)) {
-		nng_aio_free(handle.aio);
+		pw_handle_free(&handle);
 		PW_EXPLORE_ASSERT(pw_explore_get(&handle.callbacks) == 1, "free returned before the callback");
 	}
 }

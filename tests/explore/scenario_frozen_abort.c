@@ -27,8 +27,8 @@ provide(void)
 {
 	(void) pw_handle_finish(&first, NNG_OK);
 	(void) pw_handle_finish(&second, NNG_OK);
-	nng_aio_wait(first.aio);
-	nng_aio_wait(second.aio);
+	pw_handle_wait(&first);
+	pw_handle_wait(&second);
 	PW_EXPLORE_ASSERT(nng_aio_result(second.aio) == 0, "the other handle's result is %d",
 	    nng_aio_result(second.aio));
 }

@@ -6,16 +6,22 @@
  * Method: two senders. Each sends its mail again as soon as it has been taken, so that the owner sleeps in between
  * and a sender may still be about to ring, or to say that it rang, for the sleep before.
  */
-#include "engine/base/clock.h"
 #include "tests/explore/explore.h"
 #include "tests/explore/inbox_owner.h"
+
+static void
+setup(void)
+{
+	pw_owner_setup();
+	pw_owner.tells = true;
+}
 
 static void
 send_twice(void)
 {
 	unsigned mail = pw_explore_self() - 1;
 	pw_owner_send(mail);
-	pw_owner_await(mail, 1);
+	pw_owner_await(mail);
 	pw_owner_send(mail);
 }
 
@@ -29,7 +35,7 @@ check(void)
 const struct pw_explore_scenario pw_scenario_inbox_sleep_pair = {
 	.name = "inbox_sleep_pair",
 	.law = "the owner never sleeps beside a mail that no wake follows",
-	.setup = pw_owner_setup,
+	.setup = setup,
 	.check = check,
 	.fiber = {
 		{ "owner", pw_owner_run, PW_EXPLORE_DAEMON },

@@ -39,12 +39,12 @@ consume(void)
 {
 	PW_EXPLORE_ASSERT(pw_handle_start(&handle), "an idle handle refuses to start");
 	pw_explore_event_set(&handle.started);
-	nng_aio_wait(handle.aio);
+	pw_handle_wait(&handle);
 	PW_EXPLORE_ASSERT(pw_explore_get(&handle.callbacks) == 2,
 	    "C9: wait returned between a callback and the operation it started");
 	(void) pw_explore_join(2);
 	(void) pw_explore_join(3);
-	nng_aio_free(handle.aio);
+	pw_handle_free(&handle);
 }
 
 static void

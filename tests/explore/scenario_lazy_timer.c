@@ -29,13 +29,13 @@ consume(void)
 	nng_aio_set_timeout(handle.aio, 2);
 	PW_EXPLORE_ASSERT(pw_handle_start(&handle), "an idle handle refuses to start");
 	(void) pw_handle_finish(&handle, NNG_OK);
-	nng_aio_wait(handle.aio);
+	pw_handle_wait(&handle);
 
 	nng_duration timeout_ms = pw_explore_choose(2) != 0 ? 4 : 1;
 	nng_aio_set_timeout(handle.aio, timeout_ms);
 	uint64_t before_ns = pw_clock_now_ns();
 	PW_EXPLORE_ASSERT(pw_handle_start(&handle), "an idle handle refuses to start");
-	nng_aio_wait(handle.aio);
+	pw_handle_wait(&handle);
 	uint64_t after_ns = pw_clock_now_ns();
 	uint64_t deadline_ns = before_ns + (uint64_t) timeout_ms * PW_NS_PER_MS;
 	PW_EXPLORE_ASSERT(nng_aio_result(handle.aio) == NNG_ETIMEDOUT, "the result is %d",
@@ -45,7 +45,7 @@ consume(void)
 	/* The clock's one jump may come between start's reading and its deadline, or when the deadline has passed. */
 	PW_EXPLORE_ASSERT(after_ns <= deadline_ns + PASSED_NS + 2 * TICK_NS, "C7: it expired %lu ns late",
 	    (unsigned long) (after_ns - deadline_ns));
-	nng_aio_free(handle.aio);
+	pw_handle_free(&handle);
 }
 
 static void

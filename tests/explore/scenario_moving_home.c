@@ -60,17 +60,17 @@ consume(void)
 	if (hold == RUNNING) {
 		pw_explore_event_wait(&calling);
 	} else {
-		nng_aio_wait(handle.aio);
+		pw_handle_wait(&handle);
 	}
 	PW_EXPLORE_ASSERT(pw_handle_start_on(&handle, 0), "an idle handle refuses to start");
 	nng_aio_abort(handle.aio, NNG_ECLOSED);
 	(void) pw_handle_finish(&handle, NNG_OK);
-	nng_aio_wait(handle.aio);
+	pw_handle_wait(&handle);
 	PW_EXPLORE_ASSERT(pw_explore_get(&handle.callbacks) == 2, "C9: wait returned before the callback");
 	if (hold == QUEUED) {
 		(void) pw_explore_join(3);
 	}
-	nng_aio_free(handle.aio);
+	pw_handle_free(&handle);
 }
 
 static void

@@ -8,13 +8,13 @@
  */
 #include <string.h>
 
-#include "engine/base/clock.h"
 #include "engine/shard/shard.h"
-#include "tests/explore/explore.h"
+#include "tests/explore/world.h"
 
 static struct pw_shard shard;
 static struct pw_node node[2];
 static uint64_t ran[2]; /* ledger */
+static struct pw_explore_event first_ran; /* of sender 1's mail: its node is the sender's again */
 
 static void
 on_mail(struct pw_shard *home, struct pw_node *mail)
@@ -27,7 +27,9 @@ on_ready(struct pw_shard *home, struct pw_node *mail)
 {
 	(void) home;
 	pw_explore_add(&ran[mail - node], 1);
-	pw_explore_wake(&ran[mail - node]);
+	if (mail == &node[1]) {
+		pw_explore_event_set(&first_ran);
+	}
 }
 
 static const struct pw_shard_ops ops = {
@@ -41,7 +43,9 @@ setup(void)
 	memset(&shard, 0, sizeof(shard));
 	memset(node, 0, sizeof(node));
 	memset(ran, 0, sizeof(ran));
+	first_ran = (struct pw_explore_event){ { 0 } };
 	(void) pw_shard_init(&shard, &ops);
+	pw_world_enter(&shard);
 	pw_explore_name(&shard, sizeof(shard), "shard", NULL);
 	pw_explore_name(&shard.inbox.parked, sizeof(pw_a64), "parked", NULL);
 	pw_explore_name(&shard.inbox.tail, sizeof(pw_a64), "tail", NULL);
@@ -54,9 +58,7 @@ setup(void)
 static void
 run_shard(void)
 {
-	const struct pw_shard_settings settings = { .tick_shift = 16, .budget = 8, .cpu = -1 };
-	(void) pw_shard_enter(&shard, &settings);
-	pw_shard_run(&shard);
+	pw_world_run(&shard);
 }
 
 static void
@@ -69,9 +71,7 @@ static void
 post_twice(void)
 {
 	pw_shard_post(&shard, pw_mail_of(&node[1], PW_KIND_DONE));
-	while (pw_explore_get(&ran[1]) == 0) {
-		(void) pw_explore_block(&ran[1], PW_NEVER_NS, "waits until its mail has run");
-	}
+	pw_explore_event_wait(&first_ran);
 	pw_shard_post(&shard, pw_mail_of(&node[1], PW_KIND_DONE));
 }
 

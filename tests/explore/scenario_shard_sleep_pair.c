@@ -8,10 +8,8 @@
  */
 #include <string.h>
 
-#include "engine/base/clock.h"
 #include "engine/shard/shard.h"
-#include "tests/explore/explore.h"
-#include "tests/explore/seam.h"
+#include "tests/explore/world.h"
 
 static struct pw_shard shard[2];
 static struct pw_node node[3];
@@ -56,6 +54,8 @@ setup(void)
 	memset(ran, 0, sizeof(ran));
 	for (int i = 0; i < 2; i++) {
 		(void) pw_shard_init(&shard[i], &ops);
+		shard[i].settings.id = (uint32_t) i;
+		pw_world_enter(&shard[i]);
 	}
 	pw_explore_name(&shard[0], sizeof(shard[0]), "shard 0", NULL);
 	pw_explore_name(&shard[1], sizeof(shard[1]), "shard 1", NULL);
@@ -66,13 +66,7 @@ setup(void)
 static void
 run_shard(void)
 {
-	const struct pw_shard_settings settings = { .id = pw_explore_self(),
-		.tick_shift = 16,
-		.budget = 8,
-		.cpu = -1 };
-	struct pw_shard *home = &shard[pw_explore_self()];
-	(void) pw_shard_enter(home, &settings);
-	pw_shard_run(home);
+	pw_world_run(&shard[pw_explore_self()]);
 }
 
 static void
@@ -95,6 +89,7 @@ const struct pw_explore_scenario pw_scenario_shard_sleep_pair = {
 	.law = "a sleeping shard is woken by mail, from outside and from another shard",
 	.setup = setup,
 	.check = check,
+	.interrupts = 1,
 	.fiber = {
 		{ "shard 0", run_shard, PW_EXPLORE_DAEMON },
 		{ "shard 1", run_shard, PW_EXPLORE_DAEMON },

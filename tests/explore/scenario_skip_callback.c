@@ -60,15 +60,15 @@ consume(void)
 	PW_EXPLORE_ASSERT(!skipped || nng_aio_result(handle.aio) == (refused ? NNG_ESTOPPED : NNG_OK),
 	    "the result is %d", nng_aio_result(handle.aio));
 	pw_explore_add(&skips, skipped);
-	nng_aio_wait(handle.aio);
+	pw_handle_wait(&handle);
 
 	skipped = false;
 	operate(RESET_FINISH);
 	PW_EXPLORE_ASSERT(!skipped, "a callback is skipped, and nobody asked");
-	nng_aio_wait(handle.aio);
+	pw_handle_wait(&handle);
 	PW_EXPLORE_ASSERT(nng_aio_result(handle.aio) == NNG_OK, "a finish straight from reset was refused");
 	(void) pw_explore_join(2);
-	nng_aio_free(handle.aio);
+	pw_handle_free(&handle);
 }
 
 static void

@@ -31,12 +31,12 @@ consume(void)
 	PW_EXPLORE_ASSERT(skipped == mine, "skipped is %d, and %s thread has finished", skipped,
 	    mine ? "this" : "another");
 	pw_explore_add(&skips, skipped);
-	nng_aio_wait(handle.aio);
+	pw_handle_wait(&handle);
 	PW_EXPLORE_ASSERT(mine || pw_explore_get(&handle.callbacks) == 1, "C9: wait returned before the callback");
 	PW_EXPLORE_ASSERT(nng_aio_result(handle.aio) == (mine ? NNG_ECLOSED : NNG_OK), "the result is %d",
 	    nng_aio_result(handle.aio));
 	(void) pw_explore_join(2);
-	nng_aio_free(handle.aio);
+	pw_handle_free(&handle);
 }
 
 static void

@@ -44,11 +44,11 @@ consume(void)
 	pw_explore_set(&started_ns, pw_clock_now_ns());
 	nng_sleep_aio(1, handle.aio);
 	pw_explore_advance_ns(2 * PW_NS_PER_MS);
-	nng_aio_wait(handle.aio);
+	pw_handle_wait(&handle);
 	PW_EXPLORE_ASSERT(pw_explore_get(&handle.callbacks) == 1, "C9: wait returned before the callback");
 	(void) pw_explore_join(2);
 	(void) pw_explore_join(3);
-	nng_aio_free(handle.aio);
+	pw_handle_free(&handle);
 }
 
 static void

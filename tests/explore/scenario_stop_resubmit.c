@@ -47,16 +47,16 @@ static void
 consume(void)
 {
 	(void) pw_handle_finish(&handle, NNG_OK);
-	nng_aio_stop(handle.aio);
+	pw_handle_stop(&handle);
 	pw_explore_set(&stopped, 1);
 	pw_explore_add(&late_starts, 1);
 	PW_EXPLORE_ASSERT(!pw_handle_start(&handle), "C5: a stopped handle accepts a start");
 	pw_explore_add(&handle.refused, 1);
-	nng_aio_wait(handle.aio);
+	pw_handle_wait(&handle);
 	PW_EXPLORE_ASSERT(nng_aio_result(handle.aio) == NNG_ESTOPPED, "R9: the refusal's result is %d",
 	    nng_aio_result(handle.aio));
 	(void) pw_explore_join(2);
-	nng_aio_free(handle.aio);
+	pw_handle_free(&handle);
 }
 
 static void

@@ -58,7 +58,7 @@ provide(void)
 	(void) pw_handle_finish(&handle, NNG_OK);
 	(void) pw_explore_join(FIRST_WAITER);
 	(void) pw_explore_join(FIRST_WAITER + 1);
-	nng_aio_free(handle.aio);
+	pw_handle_free(&handle);
 }
 
 static void

@@ -13,6 +13,7 @@
 	X(inbox_sleep_pair)                                                                                          \
 	X(shard_sleep_pair)                                                                                          \
 	X(shard_frozen_sender)                                                                                       \
+	X(arena_grows)                                                                                               \
 	X(finish_abort)                                                                                              \
 	X(begin_window)                                                                                              \
 	X(late_abort)                                                                                                \
@@ -28,7 +29,17 @@
 	X(skip_elsewhere)                                                                                            \
 	X(sleep_abort_stop)                                                                                          \
 	X(sleep_abort_at_home)                                                                                       \
-	X(finish_defer)
+	X(finish_defer)                                                                                              \
+	X(frozen_starter)                                                                                            \
+	X(frozen_any)                                                                                                \
+	X(refused_start)                                                                                             \
+	X(reset_window)                                                                                              \
+	X(end_in_callback)                                                                                           \
+	X(expiry_restart)                                                                                            \
+	X(reap_outside)                                                                                              \
+	X(defer_implied)                                                                                             \
+	X(large_churn)                                                                                               \
+	X(large_sleeps)
 
 #define PW_SCENARIO_DECLARE(NAME) extern const struct pw_explore_scenario pw_scenario_##NAME;
 PW_SCENARIOS(PW_SCENARIO_DECLARE)

@@ -5,7 +5,8 @@
  * What it is: the kernel, as far as a shard can tell, made of pw_explore_block and pw_explore_wake. A blocked call is
  * a blocked fiber. What it is not: faithful in what the engine must not rely on (fairness, how long anything takes).
  *
- * The kernel's freedom is explored: a futex wait may return for no reason (scenario->spurious), a completion that
+ * The kernel's freedom is explored: a futex wait may return for no reason (scenario->spurious), a poller's wait because
+ * of a signal (scenario->interrupts), an allocation may fail (pw_seam_allocations_fail), a completion that
  * is there may be reported now or later, completions come in any order, and a cancelled operation may have been
  * faster. When every fiber sleeps, what the kernel can complete it completes.
  *
@@ -29,6 +30,22 @@
 #define HEAP_SIZE (1024u * 1024u)
 #define HEAP_ALIGN 64u
 
+/* The kernel sees memory as it is. */
+static inline __attribute__((always_inline)) uint32_t
+kernel_reads(const volatile void *address, unsigned size, const char *verb)
+{
+	uint64_t value = pw_explore_rmw((volatile void *) (uintptr_t) address, size, PW_EXPLORE_RELAXED, verb);
+	pw_explore_rmw_done(false, value);
+	return (uint32_t) value;
+}
+
+static inline __attribute__((always_inline)) void
+kernel_writes(volatile void *address, unsigned size, uint64_t value, const char *verb)
+{
+	(void) pw_explore_rmw(address, size, PW_EXPLORE_RELAXED, verb);
+	pw_explore_rmw_done(true, value);
+}
+
 /* ---- futex: the queue of a word is a word of its own, named by an odd address */
 
 static const char *
@@ -46,7 +63,7 @@ pw_seam_is_futex_queue(const volatile void *address)
 bool
 pw_futex_wait(pw_a64 *word, uint32_t low, uint64_t deadline_ns)
 {
-	if ((uint32_t) pw_load_acquire_64(word) != low || pw_explore_spurious()) {
+	if (kernel_reads(&word->v, sizeof(word->v), "futex_wait") != low || pw_explore_spurious()) {
 		return true;
 	}
 	return pw_explore_block(futex_queue(word), deadline_ns, "sleeps on the word");
@@ -55,7 +72,7 @@ pw_futex_wait(pw_a64 *word, uint32_t low, uint64_t deadline_ns)
 void
 pw_futex_wake_all(pw_a64 *word)
 {
-	pw_explore_point(PW_EXPLORE_RMW, futex_queue(word), "futex_wake_all");
+	pw_explore_point(futex_queue(word), "futex_wake_all");
 	pw_explore_done(true, 0);
 	pw_explore_wake(futex_queue(word));
 }
@@ -80,14 +97,14 @@ pw_bell_open(int *fd)
 void
 pw_bell_ring(int fd)
 {
-	pw_store_release_32(&bell[fd], 1);
+	kernel_writes(&bell[fd].v, sizeof(bell[fd].v), 1, "rings");
 	pw_explore_wake(&bell[fd]);
 }
 
 void
 pw_bell_clear(int fd)
 {
-	pw_store_release_32(&bell[fd], 0);
+	kernel_writes(&bell[fd].v, sizeof(bell[fd].v), 0, "silences");
 }
 
 /* ---- lock */
@@ -95,22 +112,18 @@ pw_bell_clear(int fd)
 void
 pw_lock_acquire(struct pw_lock *lock)
 {
-	pw_explore_point(PW_EXPLORE_RMW, lock, "lock");
-	while (lock->held != 0) {
-		pw_explore_done(false, 1);
+	while (pw_explore_rmw(&lock->held, sizeof(lock->held), PW_EXPLORE_ACQUIRE, "lock") != 0) {
+		pw_explore_rmw_done(false, 1);
 		(void) pw_explore_block(lock, PW_NEVER_NS, "waits for the lock");
-		pw_explore_point(PW_EXPLORE_RMW, lock, "lock");
 	}
-	lock->held = 1;
-	pw_explore_done(true, 1);
+	pw_explore_rmw_done(true, 1);
 }
 
 void
 pw_lock_release(struct pw_lock *lock)
 {
-	pw_explore_point(PW_EXPLORE_STORE, lock, "unlock");
-	lock->held = 0;
-	pw_explore_done(true, 0);
+	(void) pw_explore_rmw(&lock->held, sizeof(lock->held), PW_EXPLORE_RELEASE, "unlock");
+	pw_explore_rmw_done(true, 0);
 	pw_explore_wake(lock);
 }
 
@@ -252,12 +265,15 @@ fake_wait(struct pw_poller *poller, uint64_t timeout_ns, unsigned budget)
 	/* Before the bell is looked at: nothing may come between that and falling asleep. */
 	bool forever = timeout_ns == 0 || timeout_ns == PW_NEVER_NS;
 	uint64_t deadline_ns = forever ? PW_NEVER_NS : pw_explore_now_ns() + timeout_ns;
-	if (done == 0 && timeout_ns != 0 && pw_load_acquire_32(rung) == 0) {
+	if (done == 0 && timeout_ns != 0 && pw_explore_interrupted()) {
+		return 0; /* a signal: nothing came, and the bell may ring on */
+	}
+	if (done == 0 && timeout_ns != 0 && kernel_reads(&rung->v, sizeof(rung->v), "looks at") == 0) {
 		woken_by_kernel = pw_explore_block(rung, deadline_ns, "sleeps in its poller");
-		woken_by_kernel = woken_by_kernel && pw_load_acquire_32(rung) == 0;
+		woken_by_kernel = woken_by_kernel && kernel_reads(&rung->v, sizeof(rung->v), "looks at") == 0;
 		done += complete_one(poller, woken_by_kernel);
 	}
-	if (pw_load_acquire_32(rung) != 0) {
+	if (kernel_reads(&rung->v, sizeof(rung->v), "looks at") != 0) {
 		pw_bell_clear(poller->bell_fd);
 	}
 	return done;
@@ -324,15 +340,32 @@ pw_seam_heap_begin(void)
 }
 
 void
-pw_seam_heap_keep(void)
+pw_seam_heap_keep(void *const *hole, unsigned holes, size_t hole_size)
 {
-	pw_explore_keep(heap, heap_used);
+	char *at = heap;
+	for (unsigned i = 0; i < holes; i++) {
+		pw_explore_keep(at, (size_t) ((char *) hole[i] - at));
+		at = (char *) hole[i] + hole_size;
+	}
+	pw_explore_keep(at, (size_t) (&heap[heap_used] - at));
 	pw_explore_keep(&heap_used, sizeof(heap_used));
+}
+
+static unsigned failures_left;
+
+void
+pw_seam_allocations_fail(unsigned count)
+{
+	failures_left = count;
 }
 
 void *
 pw_seam_heap_alloc(size_t size)
 {
+	if (failures_left != 0 && pw_explore_choose(2) != 0) {
+		failures_left--;
+		return NULL;
+	}
 	size_t place = (heap_used + HEAP_ALIGN - 1) & ~(size_t) (HEAP_ALIGN - 1);
 	if (size > HEAP_SIZE - place) {
 		return NULL;
@@ -368,6 +401,7 @@ forget(void)
 		thread[i].allocations = FIRST_ALLOCATION;
 	}
 	memset(bell, 0, sizeof(bell));
+	failures_left = 0;
 	in_flight_count = 0;
 	bells_open = 0;
 }

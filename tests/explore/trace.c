@@ -7,7 +7,8 @@
  *      15                                           word = IDLE       load_acquire    nng_aio_abort
  *      16  word := DEFERRED                                           cas_acq_rel     nng_aio_start
  *
- * `:=` the step wrote, `=` it read (a compare-and-swap that lost reads). The last column names the function that
+ * `:=` the step wrote, `=` it read (a compare-and-swap that lost reads). `(old)`: a newer store was there, and the
+ * memory model lets it be overlooked; `(buffered)`: others do not see the store before it arrives. The last column names the function that
  * used the verb: the symbol table of the running program is read, so that static functions have their names too.
  * A function that was inlined shows as the one it was inlined into.
  *
@@ -22,7 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NAMES_MAX 64
+#define NAMES_MAX 256
 #define STEP_WIDTH 8
 #define WIDTH 116
 #define VERB_WIDTH 18
@@ -144,6 +145,14 @@ symbol_of(const void *site)
 	return "";
 }
 
+const char *
+pw_trace_function(const void *site, char *text, unsigned size)
+{
+	const char *name = symbol_of(site);
+	(void) snprintf(text, size, "%s", name[0] != '\0' ? name : "a function");
+	return text;
+}
+
 /* ---- printing */
 
 static void
@@ -164,8 +173,8 @@ print_line(FILE *out, const struct pw_trace_line *line, unsigned step, int width
 		(void) snprintf(cell, sizeof(cell), "%s %s", line->verb,
 		    pw_trace_where(line->address, where, sizeof(where)));
 	} else {
-		(void) snprintf(cell, sizeof(cell), "%s %s %s", pw_trace_where(line->address, where, sizeof(where)),
-		    line->wrote ? ":=" : "=", value);
+		(void) snprintf(cell, sizeof(cell), "%s %s %s%s", pw_trace_where(line->address, where, sizeof(where)),
+		    line->wrote ? ":=" : "=", value, line->stale ? " (old)" : line->waits ? " (buffered)" : "");
 	}
 	int indent = line->fiber * width;
 	(void) fprintf(out, "%*u  %*s%-*s", STEP_WIDTH - 2, step, indent, "", fibers * width - indent, cell);

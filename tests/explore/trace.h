@@ -17,6 +17,8 @@ struct pw_trace_line {
 	uint64_t value;               /* of the word afterwards */
 	uint8_t fiber;
 	bool wrote;
+	bool stale; /* it read an older store than the newest */
+	bool waits; /* its store is in the fiber's buffer */
 	bool shown; /* its word is touched by more than one fiber, or it is no access */
 };
 
@@ -29,5 +31,8 @@ void pw_trace_print(FILE *out, const struct pw_trace_line *line, unsigned count,
     unsigned fibers, unsigned lines_max);
 /* The name of the memory, or its address, into text; returns text. */
 const char *pw_trace_where(const volatile void *address, char *text, unsigned size);
+
+/* The function that the site is in, into text; returns text. NULL: not known. */
+const char *pw_trace_function(const void *site, char *text, unsigned size);
 
 #endif

@@ -23,6 +23,9 @@
 #define BUDGET 16
 #define POISON 0xdd
 #define TEXT_NAME 64
+#define COUNT_OF(result) ((size_t) (result) + 1)           /* what a provider finishes with */
+#define MSG_OF(handle) ((nng_msg *) (void *) (handle)) /* an address, never looked into */
+#define SLOTS_USED 32u /* of each slab: the others are not looked after between executions */
 
 static unsigned shards;
 static struct pw_slab *slab[SHARDS_MAX];
@@ -71,7 +74,7 @@ pw_word_text(uint64_t word, char *text, unsigned size)
 {
 	static const char *const state[] = { "IDLE", "OPEN", "BUSY", "DEFERRED", "CANCELING", "DONE", "6", "7" };
 	static const char *const flag[] = { "RUNNING", "STOPPED", "FREEING", "ABORT", "QUEUED", "ARM", "DESTROY",
-		"TIMER", "WAITERS" };
+		"TIMER", "WAITERS", "LAP" };
 	int used = snprintf(text, size, "%s", state[word & PW_STATE_MASK]);
 	for (unsigned i = 0; i < sizeof(flag) / sizeof(flag[0]) && used > 0 && (unsigned) used < size; i++) {
 		if ((word & PW_RUNNING << i) != 0) {
@@ -98,6 +101,8 @@ map_changed(unsigned shard, unsigned word, uint64_t map)
 {
 	char *base = slab[shard]->base;
 	uint64_t before = released[shard][word];
+	PW_EXPLORE_ASSERT(word == 0 && (map | ((UINT64_C(1) << SLOTS_USED) - 1)) == UINT64_MAX,
+	    "more than %u slots in use", SLOTS_USED);
 	for (uint32_t i = 0; i < 64; i++) {
 		uint32_t slot = word * 64 + i;
 		bool is_free = (map >> i & 1) != 0;
@@ -105,15 +110,18 @@ map_changed(unsigned shard, unsigned word, uint64_t map)
 		memcpy(&aio_word, base + slot * PW_SLOT_SIZE, sizeof(aio_word));
 		if (is_free && (before >> i & 1) == 0 && (aio_word & PW_FREEING) != 0) {
 			memset(base + slot * PW_SLOT_SIZE + sizeof(pw_a64), POISON, PW_SLOT_SIZE - sizeof(pw_a64));
+			pw_explore_poison(base + slot * PW_SLOT_SIZE + sizeof(pw_a64), PW_SLOT_SIZE - sizeof(pw_a64), true);
 			released[shard][word] |= UINT64_C(1) << i;
 			released_count++;
-		} else if (!is_free) {
+		} else if (!is_free && (before >> i & 1) != 0) {
 			released[shard][word] &= ~(UINT64_C(1) << i);
+			pw_explore_poison(base + slot * PW_SLOT_SIZE + sizeof(pw_a64), PW_SLOT_SIZE - sizeof(pw_a64), false);
 		}
 	}
 }
 
-/* What home alone may do to a word is done on the shard that is home now. */
+/* What home alone may do to a word is done on the shard that is home now: to set and clear TIMER, to clear QUEUED and
+ * RUNNING. */
 static void
 word_changed(struct pw_handle *handle, uint64_t word)
 {
@@ -133,12 +141,12 @@ word_changed(struct pw_handle *handle, uint64_t word)
 }
 
 static void
-on_access(const volatile void *address, bool wrote, uint64_t value)
+on_access(const volatile void *address, bool wrote)
 {
 	uintptr_t at = (uintptr_t) address;
 	for (unsigned i = 0; i < watched_count; i++) {
 		if (address == &watched[i]->aio->word) {
-			word_changed(watched[i], value);
+			word_changed(watched[i], watched[i]->aio->word.v);
 		}
 	}
 	if (pw_seam_is_futex_queue(address)) {
@@ -152,7 +160,8 @@ on_access(const volatile void *address, bool wrote, uint64_t value)
 			pw_explore_fail("a released slot is touched");
 		}
 		if (wrote && at >= map && at < map + sizeof(slab[i]->free_map)) {
-			map_changed(i, (unsigned) ((at - map) / sizeof(pw_a64)), value);
+			unsigned word = (unsigned) ((at - map) / sizeof(pw_a64));
+			map_changed(i, word, slab[i]->free_map[word].v);
 		}
 	}
 }
@@ -182,14 +191,23 @@ pw_world_released(void)
 static void
 name_shard(unsigned i)
 {
-	static char text[SHARDS_MAX][8][TEXT_NAME];
 	struct pw_shard *shard = pw_fleet_nth(i);
 	const struct {
 		const char *name;
 		const volatile void *at;
 		size_t size;
-	} part[8] = {
+	} part[] = {
 		{ "shard %u", shard, sizeof(*shard) },
+		{ "wheel %u", &shard->wheel, sizeof(shard->wheel) },
+		{ "ready_head %u", &shard->ready_head, sizeof(shard->ready_head) },
+		{ "ready_tail %u", &shard->ready_tail, sizeof(shard->ready_tail) },
+		{ "running %u", &shard->running, sizeof(shard->running) },
+		{ "poller %u", &shard->poller, sizeof(shard->poller) },
+		{ "settings %u", &shard->settings, sizeof(shard->settings) },
+		{ "phase %u", &shard->phase, sizeof(shard->phase) },
+		{ "arena %u", &shard->arena, sizeof(shard->arena) },
+		{ "counters %u", &shard->counters, sizeof(shard->counters) },
+		{ "slots %u", slab[i]->base, PW_SLAB_SIZE },
 		{ "tail %u", &shard->inbox.tail, sizeof(pw_a64) },
 		{ "head %u", &shard->inbox.head, sizeof(pw_a64) },
 		{ "overflow %u", &shard->inbox.overflow, sizeof(pw_a64) },
@@ -198,11 +216,22 @@ name_shard(unsigned i)
 		{ "slot[1] %u", &shard->inbox.slot[1], sizeof(pw_a64) },
 		{ "free map %u", slab[i]->free_map, sizeof(slab[i]->free_map) },
 	};
-	for (unsigned k = 0; k < 8; k++) {
+	static char text[SHARDS_MAX][sizeof(part) / sizeof(part[0])][TEXT_NAME];
+	for (unsigned k = 0; k < sizeof(part) / sizeof(part[0]); k++) {
 		const char *format = part[k].name;
 		(void) snprintf(text[i][k], TEXT_NAME, "%.*s%u", (int) strlen(format) - 2, format, i);
 		pw_explore_name(part[k].at, part[k].size, text[i][k], NULL);
 	}
+}
+
+void
+pw_world_enter(struct pw_shard *shard)
+{
+	shard->settings.tick_shift = TICK_SHIFT;
+	shard->settings.budget = BUDGET;
+	shard->settings.cpu = -1;
+	(void) pw_shard_enter(shard, &shard->settings);
+	pw_thread_self()->shard = NULL;
 }
 
 static void
@@ -218,11 +247,16 @@ build(void)
 		PW_EXPLORE_ASSERT(pw_arena_alloc(&pw_fleet_nth(i)->arena, &slot) != NULL, "no slab");
 		pw_arena_release(&pw_fleet_nth(i)->arena, slot);
 		slab[i] = pw_fleet_nth(i)->arena.slabs;
+		pw_world_enter(pw_fleet_nth(i));
 		name_shard(i);
 	}
 	pw_store_relaxed_32(&pw_fleet.count, shards);
 	pw_store_relaxed_32(&pw_fleet.state, PW_FLEET_RUNNING);
-	pw_seam_heap_keep();
+	void *hole[SHARDS_MAX];
+	for (unsigned i = 0; i < shards; i++) {
+		hole[i] = slab[i]->base + SLOTS_USED * PW_SLOT_SIZE;
+	}
+	pw_seam_heap_keep(hole, shards, (PW_SLOTS_PER_SLAB - SLOTS_USED) * PW_SLOT_SIZE);
 }
 
 void
@@ -240,15 +274,16 @@ pw_world_setup(unsigned count)
 }
 
 void
+pw_world_run(struct pw_shard *shard)
+{
+	pw_thread_self()->shard = shard;
+	pw_shard_run(shard);
+}
+
+void
 pw_world_shard(void)
 {
-	struct pw_shard *shard = pw_fleet_nth(pw_explore_self());
-	const struct pw_shard_settings settings = { .id = shard->settings.id,
-		.tick_shift = TICK_SHIFT,
-		.budget = BUDGET,
-		.cpu = -1 };
-	(void) pw_shard_enter(shard, &settings);
-	pw_shard_run(shard);
+	pw_world_run(pw_fleet_nth(pw_explore_self()));
 }
 
 /* ---- handles */
@@ -271,10 +306,17 @@ callback(void *arg)
 		PW_EXPLORE_ASSERT(result == pw_explore_get(&handle->won_result),
 		    "C2: the callback sees %lu, and %lu won", (unsigned long) result,
 		    (unsigned long) pw_explore_get(&handle->won_result));
+		PW_EXPLORE_ASSERT(handle->bare || (nng_aio_count(handle->aio) == COUNT_OF(result) &&
+			nng_aio_get_output(handle->aio, 0) == handle && nng_aio_get_msg(handle->aio) == MSG_OF(handle)),
+		    "C2: the callback does not see the count, the output or the message");
 	} else {
 		PW_EXPLORE_ASSERT(result == NNG_ESTOPPED || result == NNG_ETIMEDOUT,
 		    "C2: nobody finished, and the result is %lu", (unsigned long) result);
+		PW_EXPLORE_ASSERT(nng_aio_count(handle->aio) == 0 && nng_aio_get_output(handle->aio, 0) == NULL,
+		    "C2: nobody finished, and there is a count or an output");
 	}
+	nng_aio_set_msg(handle->aio, NULL);
+	pw_plain_write(&handle->effect, n + 1);
 	pw_explore_set(&handle->result[n], result);
 	pw_explore_set(&handle->callbacks, n + 1);
 	pw_explore_set(&handle->calling, 1);
@@ -282,6 +324,30 @@ callback(void *arg)
 		handle->on_callback(handle);
 	}
 	pw_explore_set(&handle->calling, 0);
+}
+
+/* The fields as race.c and the trace call them: name.field. */
+static void
+name_fields(nng_aio *aio, const char *name)
+{
+#define FIELD(F) { #F, offsetof(nng_aio, F), sizeof(aio->F) }
+	static const struct {
+		const char *name;
+		size_t offset;
+		size_t size;
+	} field[] = { FIELD(cb), FIELD(cb_arg), FIELD(fn), FIELD(fn_arg), FIELD(count), FIELD(msg), FIELD(home),
+		FIELD(op_flags), FIELD(mark), FIELD(timer), FIELD(timer.at), FIELD(timer.note), FIELD(deadline_ns),
+		FIELD(expire_ns), FIELD(timeout_ns), FIELD(done_node), FIELD(request_node), FIELD(provider),
+		FIELD(input), FIELD(output), FIELD(iov) };
+#undef FIELD
+	static char text[HANDLES_MAX][sizeof(field) / sizeof(field[0])][TEXT_NAME];
+	pw_explore_name(aio, sizeof(*aio), name, NULL);
+	pw_explore_name(&aio->word, sizeof(pw_a64), name, pw_word_text);
+	for (unsigned i = 0; i < sizeof(field) / sizeof(field[0]) && pw_explore_first(); i++) {
+		char *place = text[(watched_count - 1) % HANDLES_MAX][i];
+		(void) snprintf(place, TEXT_NAME, "%s.%s", name, field[i].name);
+		pw_explore_name((char *) aio + field[i].offset, field[i].size, place, NULL);
+	}
 }
 
 void
@@ -292,8 +358,7 @@ pw_handle_open(struct pw_handle *handle, const char *name, void (*on_callback)(s
 	PW_EXPLORE_ASSERT(nng_aio_alloc(&handle->aio, callback, handle) == NNG_OK, "no handle");
 	PW_EXPLORE_ASSERT(watched_count < HANDLES_MAX, "more than %u handles", HANDLES_MAX);
 	watched[watched_count++] = handle;
-	pw_explore_name(handle->aio, sizeof(*handle->aio), name, NULL);
-	pw_explore_name(&handle->aio->word, sizeof(pw_a64), name, pw_word_text);
+	name_fields(handle->aio, name);
 	pw_explore_name(&handle->lock, sizeof(handle->lock), "provider's lock", NULL);
 	pw_explore_name(&handle->started, sizeof(handle->started), "started", NULL);
 }
@@ -365,8 +430,35 @@ pw_handle_finish(struct pw_handle *handle, nng_err result)
 	if (!mine) {
 		return false;
 	}
-	nng_aio_finish(handle->aio, result);
+	if (handle->bare) {
+		nng_aio_finish(handle->aio, result);
+		return true;
+	}
+	nng_aio_set_msg(handle->aio, MSG_OF(handle));
+	(void) nng_aio_set_output(handle->aio, 0, handle);
+	(void) pw_aio_finish(handle->aio, result, COUNT_OF((unsigned) result));
 	return true;
+}
+
+void
+pw_handle_wait(struct pw_handle *handle)
+{
+	nng_aio_wait(handle->aio);
+	(void) pw_plain_read(&handle->effect);
+}
+
+void
+pw_handle_stop(struct pw_handle *handle)
+{
+	nng_aio_stop(handle->aio);
+	(void) pw_plain_read(&handle->effect);
+}
+
+void
+pw_handle_free(struct pw_handle *handle)
+{
+	nng_aio_free(handle->aio);
+	pw_plain_write(&handle->effect, 0);
 }
 
 uint64_t

@@ -4,12 +4,13 @@
  *
  * The oracle, for every handle (VERIFICATION.md's numbers):
  *   C1  callbacks equal accepted operations and refusals owed (pw_handle_check); no two of a handle overlap
- *   C2  the callback sees the result of the one who won the provider's claim, and a reader after it sees the same
- *   home  the flags that home alone changes (QUEUED and RUNNING cleared; TIMER) change on the home shard
+ *   C2  the callback sees the result, count, message and output of the one who won the provider's claim, and a reader
+ *       after it sees the same
+ *   home  what home alone does to the flags (TIMER; QUEUED and RUNNING cleared) is done on the home shard
  *   word  a state follows another as the table of word.h says; DONE is left only while its callback runs
  *   C4, C5, C9  the scenarios', from what the ledger recorded
- *   C6  a released slot is filled with a pattern: an access through atomic.h fails at once, a plain write when the
- *       execution has ended, a plain read finds nonsense
+ *   C6  a released slot: any access of the engine fails at once; it is filled with a pattern, so what else writes there
+ *       is found when the execution has ended, and what reads there finds nonsense
  */
 #ifndef PINWHEEL_EXPLORE_WORLD_H
 #define PINWHEEL_EXPLORE_WORLD_H
@@ -19,6 +20,7 @@
 
 #include "engine/aio/aio.h"
 #include "tests/explore/explore.h"
+#include "tests/explore/plain.h"
 
 #define PW_HANDLE_RESULTS 8
 
@@ -33,7 +35,10 @@ struct pw_handle {
 
 	uint64_t word;        /* as it was after the last access */
 	uint64_t seen;        /* every flag that it has had */
+	bool bare;            /* a finish gives a result and nothing else */
 	bool engine_provides; /* nobody takes a claim: the result is not checked against one */
+
+	struct pw_plain effect; /* what the callback leaves behind for who waits */
 
 	/* ledger */
 	uint64_t accepted;
@@ -52,6 +57,10 @@ struct pw_handle {
 void pw_world_setup(unsigned shards);
 /* A shard's fiber. */
 void pw_world_shard(void);
+/* The same for a shard of the scenario's own. setup: what its thread does before its loop (a wheel is long to lay out,
+ * and done here it is no part of the execution); the fiber: its loop. */
+void pw_world_enter(struct pw_shard *shard);
+void pw_world_run(struct pw_shard *shard);
 /* check: nothing has touched a released slot. */
 void pw_world_check(void);
 /* Slots given back in this execution. */
@@ -71,6 +80,11 @@ void pw_handle_leave(struct pw_handle *handle, bool accepted);
 void pw_handle_cancel(nng_aio *aio, void *arg, nng_err reason);
 /* The provider: finishes the operation with this result, if it gets the claim. */
 bool pw_handle_finish(struct pw_handle *handle, nng_err result);
+/* nng_aio_wait, nng_aio_stop, nng_aio_free for who is alone in using the handle: what the callback left behind is
+ * seen afterwards. */
+void pw_handle_wait(struct pw_handle *handle);
+void pw_handle_stop(struct pw_handle *handle);
+void pw_handle_free(struct pw_handle *handle);
 /* The word as it is, not a step: what the scenario knows and no program could. */
 uint64_t pw_handle_peek(const struct pw_handle *handle);
 /* All flags that the word has had since setup. Not a step, likewise. */
