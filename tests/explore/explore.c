@@ -4,12 +4,12 @@
  *
  * What it is: a stateless search. An execution is started from the beginning, follows the choices on the search
  * stack, takes the first alternative at every new choice until it ends, and the last choice that has another
- * alternative is changed for the next one (depth first). What it is not: a model checker of weak memory (every
- * access is sequentially consistent), or of plain data races (fibers switch at the verbs of atomic.h only).
+ * alternative is changed for the next one (depth first). What a load may read is memory.c's, races of plain accesses
+ * are race.c's. What it is not: a proof beyond the bounds (preemptions, stale reads, faults) that the run was given.
  *
  * A choice is: which fiber goes on before an access to a shared word; which one after a fiber fell asleep, ended or
- * spins; what pw_explore_choose returns; whether a fiber that may freeze does. A switch away from a fiber that
- * could have gone on is a preemption and counts; all other choices are free.
+ * spins; what pw_explore_choose returns; which store a load reads; whether a fiber that may freeze does. A switch away
+ * from a fiber that could have gone on is a preemption and counts; all other choices are free.
  *
  * What keeps the number of executions small, without losing a behaviour:
  *   - Words that one fiber alone touches, or that nobody writes, are no scheduling points. The set of shared words
@@ -24,7 +24,7 @@
  *     happens-before caching of Musuvathi and Qadeer, which unlike sleep sets is sound under a preemption bound.
  * What that rests on: the scenario is deterministic (checked: every choice replayed must offer the same
  * alternatives), memory has the same addresses in every execution, fibers hand each other nothing but through
- * atomic.h and the ledger (explore.h), and 61 bits of hash do not collide.
+ * atomic.h and the ledger (race.c checks it of the engine), and 61 bits of hash do not collide.
  *
  * Random and pct search keep no states and no stack: they draw. Pct runs the fiber with the highest priority, drawn at
  * the beginning, and lets it fall behind all others at a few steps, drawn too: a bug that needs d such orderings is
@@ -36,10 +36,10 @@
  * fiber sleeps, and one that has to end did not), an execution that does not end.
  *
  * Invariants
- *   I1  between pw_explore_point and pw_explore_done no other fiber runs
+ *   I1  between pw_explore_point and pw_explore_done, and inside an access, no other fiber runs
  *   I2  a step is numbered whether or not there was a choice, so a replay string holds for every bound
  *   I3  a state enters the table with the fewest preemptions it has been reached with
- * Limits: 8 fibers, PW_EXPLORE_STEPS steps, 8192 words, 25 million states remembered in 256 MiB (further ones are
+ * Limits: 8 fibers, PW_EXPLORE_STEPS steps, DEVIATIONS_MAX deviations, 8192 words, 25 million states remembered in 256 MiB (further ones are
  * explored, and forgotten).
  */
 #include "tests/explore/explore.h"

@@ -169,7 +169,7 @@ print_line(FILE *out, const struct pw_trace_line *line, unsigned step, int width
 		(void) snprintf(value, sizeof(value), line->value < 10 ? "%lx" : "0x%lx",
 		    (unsigned long) line->value);
 	}
-	if (line->site == NULL) {
+	if (line->site == NULL || line->address == NULL) {
 		(void) snprintf(cell, sizeof(cell), "%s %s", line->verb,
 		    pw_trace_where(line->address, where, sizeof(where)));
 	} else {
