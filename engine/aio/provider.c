@@ -21,7 +21,7 @@
  * A refused start is a completion like any other, posted from DONE, except in three cases, in which the word stays
  * IDLE with the reason: nng_aio_skip_callback asked for it; the caller is the handle's own callback delivering
  * NNG_ESTOPPED (R10: what the shard recorded when it made the call decides, not the word, which reset has
- * cleared); no engine runs.
+ * cleared); no engine runs for the caller (pw_fleet_running: nng_fini's last steps).
  */
 #include "engine/aio/home.h"
 
@@ -83,7 +83,7 @@ near_ns(uint64_t now_ns)
 static void
 stamp_age(nng_aio *aio, uint64_t now_ns)
 {
-	pw_store_relaxed_32(&aio->timer.note, LOW_MS(now_ns)); /* relaxed: for the dump */
+	pw_store_relaxed_32(&aio->timer.note, LOW_MS(now_ns)); /* relaxed: for the dump, and nng_fini's walks */
 }
 
 /* Must home link the timer for this deadline? */

@@ -38,7 +38,7 @@
  *         a store-to-load hand-over, needs the fence on x86 too. Loss: a wake is never sent.
  *   P11 slot release (fetch_or release)                      ->  slot taken again (CAS/and acquire)
  *         over: everything the last owner did to the slot.   Loss: the new owner's fields are overwritten.
- *   P12 fleet state (store release)                          ->  load acquire
+ *   P12 fleet state (store release); visitors: admit, leave (RMW)  ->  load acquire; visit, dismiss
  *         over: shard records, configuration.
  *   P13 stream submission push (CAS release)                 ->  pop all (exchange acquire) on the stream's shard
  *         over: the operation's aio fields.

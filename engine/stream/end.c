@@ -325,7 +325,7 @@ void
 pw_end_settle(struct pw_end *end)
 {
 	uint64_t word = pw_load_acquire_64(&end->word);
-	bool closed = (word & PW_END_QUIET) != 0;
+	bool was_quiet = (word & PW_END_QUIET) != 0, closed = was_quiet;
 
 	if ((word & PW_END_CLOSE) == 0 || (!closed && !end->kind->on_settle(end))) {
 		return;
@@ -333,6 +333,9 @@ pw_end_settle(struct pw_end *end)
 	uint64_t after;
 	bool release;
 	do {
+		if (was_quiet && (word & PW_END_QUIET) == 0) {
+			return; /* an orphan, and meanwhile its owner has released it */
+		}
 		if (!closed && word < PW_END_HOLD_ONE) { /* I4 */
 			end->kind->on_unhold(end);
 			closed = true;
@@ -356,14 +359,19 @@ pw_end_abandon(struct pw_end *end)
 	look(end, word | PW_END_CLOSE);
 }
 
+/* A record that is quiet, from an earlier engine perhaps, has nothing to be closed; as an orphan it is its owner's alone,
+ * who may release it at any moment, so it is not looked at. */
 static void
 stop_record(struct pw_end *end)
 {
-	/* P14, with publish: what is LIVE has its fields. */
-	uint64_t word = pw_fetch_or_acq_rel_64(&end->word, 0);
+	uint64_t word = pw_fetch_or_acq_rel_64(&end->word, 0); /* P14, with publish: what is LIVE has its fields */
 
-	if ((word & PW_END_LIVE) != 0) {
-		(void) pw_fetch_or_acq_rel_64(&end->word, PW_END_CLOSE | PW_END_ORPHAN); /* I5 */
+	do {
+		if ((word & PW_END_LIVE) == 0) {
+			return;
+		}
+	} while (!pw_cas_acq_rel_64(&end->word, &word, word | PW_END_CLOSE | PW_END_ORPHAN)); /* I5 */
+	if ((word & PW_END_QUIET) == 0) {
 		look(end, word | PW_END_CLOSE);
 	}
 }

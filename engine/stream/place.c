@@ -37,18 +37,6 @@ read_path(struct pw_place *place, const char *path)
 	return NNG_OK;
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9') {
-		return c - '0';
-	}
-	if (c >= 'a' && c <= 'f') {
-		return c - 'a' + 10;
-	}
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* The byte at *text, an escape decoded; -1: an escape that is none. *text is moved on. */
 static int
 take_byte(const char **text)
@@ -59,7 +47,7 @@ take_byte(const char **text)
 		*text = at + 1;
 		return (unsigned char) at[0];
 	}
-	int high = hex_value(at[1]), low = high >= 0 ? hex_value(at[2]) : -1;
+	int high = pw_url_hex_value(at[1]), low = high >= 0 ? pw_url_hex_value(at[2]) : -1;
 	*text = at + 3;
 	return low >= 0 ? high * 16 + low : -1;
 }

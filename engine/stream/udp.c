@@ -381,7 +381,7 @@ alloc(nng_udp **udpp, int fd, enum nng_sockaddr_family family)
 }
 
 nng_err
-nng_udp_open(nng_udp **udpp, const nng_sockaddr *sa)
+nng_udp_open(nng_udp **udpp, nng_sockaddr *sa)
 {
 	nng_err error;
 
@@ -435,7 +435,7 @@ change_v6(int fd, const nng_sockaddr *group, bool join)
 }
 
 nng_err
-nng_udp_multicast_membership(nng_udp *udp, const nng_sockaddr *sa, bool join)
+nng_udp_multicast_membership(nng_udp *udp, nng_sockaddr *sa, bool join)
 {
 	if (!pw_end_usable((struct pw_end *) udp, __func__) || sa == NULL) {
 		return NNG_EINVAL;

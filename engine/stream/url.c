@@ -119,16 +119,6 @@ lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char) (c - 'A' + 'a') : c;
 }
 
-static int
-hex_value(char c)
-{
-	if (is_digit(c)) {
-		return c - '0';
-	}
-	c = lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The byte that the escape at i stands for; -1: there is none. */
 static int
 escape_at(struct span span, size_t i)
@@ -136,7 +126,7 @@ escape_at(struct span span, size_t i)
 	if (span.length - i < 3) {
 		return -1;
 	}
-	int high = hex_value(span.at[i + 1]), low = hex_value(span.at[i + 2]);
+	int high = pw_url_hex_value(span.at[i + 1]), low = pw_url_hex_value(span.at[i + 2]);
 	return high >= 0 && low >= 0 ? high * 16 + low : -1;
 }
 
@@ -347,7 +337,7 @@ read_ipv6(struct nng_url *url, struct span text)
 	url->hostname = part_copy(url, text);
 	for (size_t i = 0; i < text.length; i++) {
 		char *c = &url->text[url->hostname + i];
-		if (zone ? !is_unreserved(*c) : hex_value(*c) < 0 && *c != ':' && *c != '.' && *c != '%') {
+		if (zone ? !is_unreserved(*c) : pw_url_hex_value(*c) < 0 && *c != ':' && *c != '.' && *c != '%') {
 			return false;
 		}
 		zone = zone || *c == '%';

@@ -45,4 +45,17 @@ struct nng_url {
 	char text[];
 };
 
+/* -1: no digit. */
+static inline int
+pw_url_hex_value(char c)
+{
+	if (c >= '0' && c <= '9') {
+		return c - '0';
+	}
+	if (c >= 'a' && c <= 'f') {
+		return c - 'a' + 10;
+	}
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 #endif

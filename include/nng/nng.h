@@ -222,8 +222,9 @@ NNG_DECL nng_err nng_init(const nng_init_params *params) PINWHEEL_SYM(nng_init);
  * Effect:     with no nng_init to undo (1.x programs) it shuts down at once. Every live handle is stopped: what is
  *             pending ends with NNG_ESTOPPED, its callback runs and may reap the handle; reaps are carried out;
  *             threads are joined. Meanwhile nng_aio_alloc and nng_init wait on outside threads and return
- *             NNG_ESTOPPED on a shard thread; starts are refused as on a stopped handle. Afterwards the library can
- *             be started again. With no engine running it has no effect.
+ *             NNG_ESTOPPED on a shard thread; starts are refused as on a stopped handle, and on threads other than
+ *             a shard's, once what was accepted before has ended, as with no engine running. Afterwards the library
+ *             can be started again. With no engine running it has no effect.
  * Source:     NNG 2.x's header, which leaves the survivors open.
  */
 NNG_DECL void nng_fini(void) PINWHEEL_SYM(nng_fini);
@@ -1524,7 +1525,7 @@ typedef struct nng_udp nng_udp;
  *             NNG_ENOFILES, NNG_ENOMEM, NNG_EINVAL (NULL), NNG_ESYSERR + errno; and what nng_init returns.
  * Source:     NNG 2.x's header.
  */
-NNG_DECL nng_err nng_udp_open(nng_udp **udpp, const nng_sockaddr *sa) PINWHEEL_SYM(nng_udp_open);
+NNG_DECL nng_err nng_udp_open(nng_udp **udpp, nng_sockaddr *sa) PINWHEEL_SYM(nng_udp_open);
 
 /*
  * nng_udp_stop: ends all operations with NNG_ECLOSED, now and later, and waits until nothing is pending.
@@ -1584,7 +1585,7 @@ NNG_DECL void nng_udp_recv(nng_udp *udp, nng_aio *aio) PINWHEEL_SYM(nng_udp_recv
  *             NNG_EADDRINUSE (joined already), NNG_EINVAL (NULL), NNG_ECLOSED, NNG_ENOMEM, NNG_ESYSERR + errno (no
  *             such link: ENODEV).
  */
-NNG_DECL nng_err nng_udp_multicast_membership(nng_udp *udp, const nng_sockaddr *sa, bool join)
+NNG_DECL nng_err nng_udp_multicast_membership(nng_udp *udp, nng_sockaddr *sa, bool join)
     PINWHEEL_SYM(nng_udp_multicast_membership);
 
 #ifdef __cplusplus

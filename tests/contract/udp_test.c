@@ -57,7 +57,7 @@ struct two {
 };
 
 static nng_udp *
-udp_open(const nng_sockaddr *sa, nng_sockaddr *bound)
+udp_open(nng_sockaddr *sa, nng_sockaddr *bound)
 {
 	nng_udp *udp = NULL;
 	assert_int_equal(nng_udp_open(&udp, sa), NNG_OK);

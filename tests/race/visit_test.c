@@ -65,7 +65,7 @@ stats_race_starts_and_finis(void **unused)
 {
 	struct looker looker[2];
 	pthread_t thread[2];
-	unsigned rounds = race_scaled(300, 30);
+	unsigned rounds = race_scaled(150, 30);
 	pw_a64 over;
 
 	(void) unused;
@@ -254,7 +254,7 @@ what_is_made_lands_on_a_running_shard(void **unused)
 	memset(maker, 0, sizeof maker);
 	for (unsigned i = 0; i < MAKERS; i++) {
 		maker[i].number = i;
-		maker[i].rounds = race_scaled(3000, 300);
+		maker[i].rounds = race_scaled(2000, 300);
 		thread[i] = race_thread(make_streams, &maker[i]);
 	}
 	for (unsigned i = 0; i < MAKERS;) {
@@ -279,6 +279,76 @@ what_is_made_lands_on_a_running_shard(void **unused)
 	printf("engines %u\n", engines);
 }
 
+/* ---- orphans */
+
+enum {
+	ORPHANS = 64
+};
+
+struct orphans {
+	nng_stream_listener *listener[ORPHANS];
+	pthread_barrier_t gate;
+	unsigned rounds;
+};
+
+static void *
+free_orphans(void *arg)
+{
+	struct orphans *orphans = arg;
+	for (unsigned round = 0; round < orphans->rounds; round++) {
+		race_meet(&orphans->gate);
+		for (unsigned i = 0; i < ORPHANS; i++) {
+			nng_stream_listener_free(orphans->listener[i]);
+		}
+		race_meet(&orphans->gate);
+	}
+	return NULL;
+}
+
+/* A listener that has survived an engine can be freed while the next one ends, and what takes its place later is as
+ * fresh as any. Method: listeners of an engine that has ended are freed beside the nng_fini of the next; those of a
+ * third one can listen, and every handle of theirs comes back. */
+static void
+orphans_are_freed_beside_the_next_fini(void **unused)
+{
+	static struct orphans orphans;
+
+	(void) unused;
+	memset(&orphans, 0, sizeof orphans);
+	orphans.rounds = race_scaled(120, 20);
+	assert_int_equal(pthread_barrier_init(&orphans.gate, NULL, 2), 0);
+	pthread_t thread = race_thread(free_orphans, &orphans);
+	for (unsigned round = 0; round < orphans.rounds; round++) {
+		come(1, 0);
+		for (unsigned i = 0; i < ORPHANS; i++) {
+			assert_int_equal(nng_stream_listener_alloc(&orphans.listener[i], "tcp://127.0.0.1:0"),
+			    NNG_OK);
+			if (i % 2 == 0) { /* closed before the end, or by it */
+				nng_stream_listener_close(orphans.listener[i]);
+			}
+		}
+		if (round % 2 == 0) {
+			nng_fini();
+			come(1, 0);
+		}
+		race_meet(&orphans.gate);
+		nng_fini();
+		race_meet(&orphans.gate);
+		come(1, 0);
+		for (unsigned i = 0; i < ORPHANS; i++) {
+			assert_int_equal(nng_stream_listener_alloc(&orphans.listener[i], "tcp://127.0.0.1:0"),
+			    NNG_OK);
+			assert_int_equal(nng_stream_listener_listen(orphans.listener[i]), NNG_OK);
+		}
+		for (unsigned i = 0; i < ORPHANS; i++) {
+			nng_stream_listener_free(orphans.listener[i]);
+		}
+		race_engine_end();
+	}
+	race_join(thread);
+	(void) pthread_barrier_destroy(&orphans.gate);
+}
+
 int
 main(void)
 {
@@ -286,6 +356,7 @@ main(void)
 		cmocka_unit_test(stats_race_starts_and_finis),
 		cmocka_unit_test(one_thread_lends_itself),
 		cmocka_unit_test(what_is_made_lands_on_a_running_shard),
+		cmocka_unit_test(orphans_are_freed_beside_the_next_fini),
 	};
 
 	race_print_seed();

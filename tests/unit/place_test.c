@@ -330,7 +330,9 @@ place_survives_any_bytes(void **state)
 
 	(void) state;
 	print_message("seed %llu\n", (unsigned long long) x);
-	for (unsigned i = 0; i < 100000; i++) {
+	const char *percent = getenv("PW_TEST_SCALE");
+	unsigned rounds = 1000 * (percent != NULL ? (unsigned) strtoul(percent, NULL, 10) : 100);
+	for (unsigned i = 0; i < rounds; i++) {
 		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
 		(void) snprintf(text, sizeof(text), "%s", good[x % 8]);
 		size_t length = strlen(text);
