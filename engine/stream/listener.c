@@ -477,6 +477,10 @@ bind_name(const struct pw_place *place, int *fd)
 
 	(void) snprintf(port, sizeof(port), "%u", (unsigned) place->port);
 	int code = getaddrinfo(place->host, port, &hints, &found);
+	const char *loopback = pw_sockaddr_loopback(place->host, hints.ai_family);
+	if (code != 0 && code != EAI_MEMORY && loopback != NULL) {
+		code = getaddrinfo(loopback, port, &hints, &found);
+	}
 	if (code != 0) {
 		return error_of_lookup(code);
 	}

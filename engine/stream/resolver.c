@@ -17,6 +17,8 @@
  * c-ares has given up, more than a minute later. So the lookups of that moment end at once, with the reason: all of
  * the channel, since c-ares shares its sockets among them.
  *
+ * "localhost" is what the hosts file says, and where that says nothing the loopback address; no server is asked.
+ *
  * Blocking: small local files are read here, resolv.conf and nsswitch.conf once, the hosts file for each lookup.
  *
  * Invariants (all on the shard's thread)
@@ -32,12 +34,14 @@
 #include <ares.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/error.h"
+#include "engine/stream/sockaddr.h"
 
 struct watch {
 	struct pw_file file; /* fd: the duplicate */
@@ -372,6 +376,29 @@ resolver_open(struct pw_stream_shard *state, struct pw_shard *shard)
 	return error;
 }
 
+static bool
+in_hosts_file(ares_channel channel, const char *host, int family)
+{
+	struct hostent *found = NULL;
+	bool there = ares_gethostbyname_file(channel, host, family, &found) == ARES_SUCCESS;
+	if (there) {
+		ares_free_hostent(found);
+	}
+	return there;
+}
+
+/* What c-ares is asked for. */
+static const char *
+name_to_ask(ares_channel channel, const char *host, int family)
+{
+	const char *loopback = pw_sockaddr_loopback(host, family);
+	if (loopback == NULL || (family != AF_INET6 && in_hosts_file(channel, host, AF_INET)) ||
+	    (family != AF_INET && in_hosts_file(channel, host, AF_INET6))) {
+		return host;
+	}
+	return loopback;
+}
+
 nng_err
 pw_resolver_start(struct pw_shard *shard, const char *host, int family, struct pw_lookup **lookupp,
     pw_resolver_done on_done, void *arg)
@@ -391,7 +418,7 @@ pw_resolver_start(struct pw_shard *shard, const char *host, int family, struct p
 	*lookup = (struct pw_lookup){ .resolver = resolver, .on_done = on_done, .arg = arg };
 	*lookupp = lookup;
 	resolver->wanted++;
-	ares_getaddrinfo(resolver->channel, host, NULL, &hints, on_answer, lookup);
+	ares_getaddrinfo(resolver->channel, name_to_ask(resolver->channel, host, family), NULL, &hints, on_answer, lookup);
 	if (resolver->blind != NNG_OK) {
 		processed(resolver);
 	} else {

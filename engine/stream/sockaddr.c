@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/un.h>
 
 #include "engine/base/error.h"
@@ -321,4 +322,20 @@ nng_socket_pair(int fds[2])
 		return NNG_EINVAL;
 	}
 	return socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0 ? NNG_OK : pw_error_from_errno(errno);
+}
+
+const char *
+pw_sockaddr_loopback(const char *host, int family)
+{
+	static const char name[] = "localhost";
+	size_t length = strlen(host), least = sizeof(name) - 1;
+
+	if (length > least && host[length - 1] == '.') {
+		length--;
+	}
+	if (length < least || strncasecmp(host + length - least, name, least) != 0 ||
+	    (length > least && host[length - least - 1] != '.')) {
+		return NULL;
+	}
+	return family == AF_INET6 ? "::1" : "127.0.0.1";
 }

@@ -17,6 +17,9 @@ void pw_sockaddr_from_system(nng_sockaddr *out, const struct sockaddr_storage *i
 socklen_t pw_sockaddr_to_system(const nng_sockaddr *in, struct sockaddr_storage *out);
 /* AF_INET, AF_INET6, AF_UNIX; AF_UNSPEC for any other. */
 int pw_sockaddr_system_family(enum nng_sockaddr_family family);
+/* RFC 6761: "localhost", and what ends in ".localhost", is the loopback address even where no hosts file says so, and is
+ * no server's business. The address as text, for a system's family; NULL: another name. */
+const char *pw_sockaddr_loopback(const char *host, int family);
 /* What the socket is bound to; a failure: NNG_AF_UNSPEC. */
 void pw_sockaddr_of_socket(nng_sockaddr *out, int fd);
 

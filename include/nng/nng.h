@@ -1300,7 +1300,7 @@ NNG_DECL const nng_sockaddr *nng_stream_self_addr(nng_stream *stream) PINWHEEL_S
  *             socket:// descriptor that is no Unix-domain one), NNG_EREADONLY, NNG_EWRITEONLY, NNG_EBADTYPE (not of
  *             that type), tested in this order; NNG_ECLOSED.
  *             NNG_EINVAL: a name or a pointer that is NULL; a mode outside 0 to 07777; a descriptor that is not open,
- *             or is no stream socket of the kind (one that listens, one that is connected).
+ *             or is no stream socket that listens (NNG_OPT_LISTEN_FD), or that does not (NNG_OPT_SOCKET_FD).
  *             NNG_EADDRINVAL: a local address with a port, or of another family; a socket that listens on another
  *             family than the URL's scheme has. NNG_ESTATE: a listener's port before listen. NNG_EBUSY:
  *             NNG_OPT_LISTEN_FD or NNG_OPT_IPC_PERMISSIONS of a listener that listens. NNG_ENOSPC: 16 descriptors
@@ -1374,8 +1374,9 @@ NNG_DECL nng_err nng_stream_dialer_alloc_url(nng_stream_dialer **dialerp, const 
  * Effect:     several may be outstanding on one dialer, each its own connection. The addresses of a name are tried in
  *             turn.
  * Errors:     NNG_ECONNREFUSED (also a Unix-domain path where nothing is), NNG_EADDRINVAL (the name is not found, or
- *             its lookup failed), NNG_EUNREACHABLE, NNG_ETIMEDOUT (the name server's silence too), NNG_ECANCELED,
- *             NNG_ESTOPPED, NNG_ECLOSED, NNG_EPERM, NNG_ENOFILES, NNG_ENOMEM, NNG_ESYSERR + errno.
+ *             its lookup failed; or NNG_OPT_LOCADDR is no address of this machine, or of another family),
+ *             NNG_EUNREACHABLE, NNG_ETIMEDOUT (the name server's silence too), NNG_ECANCELED, NNG_ESTOPPED,
+ *             NNG_ECLOSED, NNG_EPERM, NNG_ENOFILES, NNG_ENOMEM, NNG_ESYSERR + errno.
  */
 NNG_DECL void nng_stream_dialer_dial(nng_stream_dialer *dialer, nng_aio *aio) PINWHEEL_SYM(nng_stream_dialer_dial);
 

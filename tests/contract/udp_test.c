@@ -554,8 +554,20 @@ home_of(const nng_udp *udp)
 	return (int) pw_fleet_index(udp->end.shard->settings.id);
 }
 
+struct look {
+	const nng_udp *udp;
+	bool in_flight;
+};
+
+static void
+look_here(void *arg)
+{
+	struct look *look = arg;
+	look->in_flight = look->udp->file.in.in_flight;
+}
+
 /* R26: stop in a callback of the same shard with something pending is misuse and has no effect; of another shard it
- * waits. */
+ * waits; with nothing pending any more, once the poller has let go, it is done at once. */
 static void
 udp_stop_inside_a_callback(void **state)
 {
@@ -575,6 +587,16 @@ udp_stop_inside_a_callback(void **state)
 	recv_start(two.b, two.other, NULL, &byte, 1);
 	shard_run(1 - here, stop_here, two.b);
 	assert_int_equal(result_of(two.other), NNG_ECLOSED);
+
+	struct look look = { two.a, true };
+	recv_start(two.a, two.other, NULL, &byte, 1);
+	nng_aio_cancel(two.other);
+	assert_int_equal(result_of(two.other), NNG_ECANCELED);
+	while (look.in_flight) {
+		shard_run(home_of(two.a), look_here, &look);
+	}
+	shard_run(home_of(two.a), stop_here, two.a);
+	assert_int_equal(recv_from(two.a, two.other, NULL, &byte, 1), NNG_ECLOSED);
 	assert_int_equal(misuse_take().count, 0);
 	two_close(&two);
 }
@@ -766,6 +788,27 @@ udp_joins_and_leaves_groups(void **state)
 	}
 }
 
+/* Has the link joined the group? As the kernel lists them: a line for each link, "1\tlo ...", then its groups in hex. */
+static bool
+link_has_group(const char *link, const nng_sockaddr *group)
+{
+	char line[256], device[64] = "", wanted[16];
+	FILE *file = fopen("/proc/net/igmp", "re");
+	bool found = false;
+
+	assert_non_null(file);
+	(void) snprintf(wanted, sizeof(wanted), "%08X", group->s_in.sa_addr);
+	while (fgets(line, sizeof(line), file) != NULL) {
+		if (line[0] != '\t') {
+			(void) sscanf(line, "%*d %63[^ \t:]", device);
+		} else {
+			found = found || (strcmp(device, link) == 0 && strstr(line, wanted) != NULL);
+		}
+	}
+	(void) fclose(file);
+	return found;
+}
+
 /* A group is joined on the link of the address that the socket is bound to: on the loopback, which is always there.
  * */
 static void
@@ -777,9 +820,12 @@ udp_joins_on_its_own_link(void **state)
 	(void) state;
 	two_open(&two, 0);
 	group.s_in.sa_addr = htonl(0xefff1235);
+	assert_false(link_has_group("lo", &group));
 	assert_int_equal(nng_udp_multicast_membership(two.a, &group, true), NNG_OK);
+	assert_true(link_has_group("lo", &group));
 	assert_int_equal(nng_udp_multicast_membership(two.a, &group, true), NNG_EADDRINUSE);
 	assert_int_equal(nng_udp_multicast_membership(two.a, &group, false), NNG_OK);
+	assert_false(link_has_group("lo", &group));
 	assert_int_equal(nng_udp_multicast_membership(two.a, &group, false), NNG_EADDRINVAL);
 	nng_udp_stop(two.a);
 	assert_int_equal(nng_udp_multicast_membership(two.a, &group, true), NNG_ECLOSED);

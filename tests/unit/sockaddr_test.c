@@ -304,6 +304,25 @@ sockaddr_reads_what_the_kernel_writes(void **state)
 	assert_int_equal(sa.s_family, NNG_AF_UNSPEC);
 }
 
+/* Law: the names that RFC 6761 keeps for the loopback address are known by themselves, and no others. */
+static void
+sockaddr_knows_localhost(void **state)
+{
+	static const char *const local[] = { "localhost", "LocalHost", "localhost.", "a.localhost", "a.b.localhost." };
+	static const char *const other[] = { "", ".", "local", "localhos", "localhost.org", "alocalhost", "localhost..",
+		"127.0.0.1" };
+
+	(void) state;
+	for (size_t i = 0; i < sizeof local / sizeof local[0]; i++) {
+		assert_string_equal(pw_sockaddr_loopback(local[i], AF_UNSPEC), "127.0.0.1");
+		assert_string_equal(pw_sockaddr_loopback(local[i], AF_INET), "127.0.0.1");
+		assert_string_equal(pw_sockaddr_loopback(local[i], AF_INET6), "::1");
+	}
+	for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
+		assert_null(pw_sockaddr_loopback(other[i], AF_UNSPEC));
+	}
+}
+
 int
 main(void)
 {
@@ -317,6 +336,7 @@ main(void)
 		cmocka_unit_test(sockaddr_equality_is_of_meaning),
 		cmocka_unit_test(sockaddr_equality_stays_in_bounds),
 		cmocka_unit_test(sockaddr_hash_spreads),
+		cmocka_unit_test(sockaddr_knows_localhost),
 		cmocka_unit_test(socket_pair_is_connected),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
