@@ -24,7 +24,7 @@ error_text(int error)
 static int
 open_auto(struct pw_poller *poller, int bell_fd)
 {
-	int refused = pw_poller_open_uring(poller, bell_fd);
+	int refused = pw_poller_open_uring(poller, bell_fd, false);
 
 	if (refused == 0) {
 		(void) snprintf(poller->why, sizeof(poller->why), "the kernel offers io_uring");
@@ -38,8 +38,8 @@ open_auto(struct pw_poller *poller, int bell_fd)
 static int
 open_forced(struct pw_poller *poller, enum pw_poller_kind kind, int bell_fd)
 {
-	int result =
-	    kind == PW_POLLER_URING ? pw_poller_open_uring(poller, bell_fd) : pw_poller_open_epoll(poller, bell_fd);
+	int result = kind == PW_POLLER_URING ? pw_poller_open_uring(poller, bell_fd, true)
+					     : pw_poller_open_epoll(poller, bell_fd);
 
 	(void) snprintf(poller->why, sizeof(poller->why), "asked for");
 	return result;

@@ -108,7 +108,7 @@ struct pw_poller {
 /* Opens a poller for the calling thread, which becomes its owner. `kind` AUTO tries io_uring and falls back to
  * epoll; a forced one that is refused is an error. 0, or a negative errno value (nothing is left open). */
 int pw_poller_open(struct pw_poller *poller, enum pw_poller_kind kind, int bell_fd);
-int pw_poller_open_uring(struct pw_poller *poller, int bell_fd);
+int pw_poller_open_uring(struct pw_poller *poller, int bell_fd, bool forced);
 int pw_poller_open_epoll(struct pw_poller *poller, int bell_fd);
 
 /* For a shard that waits in its application's loop: from now on poller->fd (it may be another one than before) also

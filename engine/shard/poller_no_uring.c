@@ -8,17 +8,18 @@
 #include <errno.h>
 
 int
-pw_poller_open_uring(struct pw_poller *poller, int bell_fd)
+pw_poller_open_uring(struct pw_poller *poller, int bell_fd, bool forced)
 {
 	(void) poller;
 	(void) bell_fd;
+	(void) forced;
 	return -ENOSYS;
 }
 
 int
-pw_poller_open_uring_with(struct pw_poller *poller, int bell_fd, unsigned setup_flags, bool answers_eagain)
+pw_poller_open_uring_with(struct pw_poller *poller, int bell_fd, unsigned setup_flags, bool answers_eagain, bool forced)
 {
 	(void) setup_flags;
 	(void) answers_eagain;
-	return pw_poller_open_uring(poller, bell_fd);
+	return pw_poller_open_uring(poller, bell_fd, forced);
 }

@@ -83,6 +83,7 @@ _Noreturn void pw_poller_fatal(const char *call, int error);
 
 /* io_uring with these setup flags and no others. answers_eagain: ask the kernel to answer EAGAIN where it would wait,
  * as kernels do that heed O_NONBLOCK; the test runs its suite so. */
-int pw_poller_open_uring_with(struct pw_poller *poller, int bell_fd, unsigned setup_flags, bool answers_eagain);
+int pw_poller_open_uring_with(struct pw_poller *poller, int bell_fd, unsigned setup_flags, bool answers_eagain,
+    bool forced);
 
 #endif

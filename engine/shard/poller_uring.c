@@ -637,21 +637,23 @@ bring_up(struct pw_poller *poller, const struct io_uring_params *params)
 	return submitted < 0 ? submitted : 0;
 }
 
-#define SETUP_TRIES 50
+#define SETUP_TRIES 50u
+#define SETUP_TRIES_FORCED 500u
 #define SETUP_PAUSE_NS (10 * PW_NS_PER_MS)
 
 /* Without CAP_IPC_LOCK a ring counts against RLIMIT_MEMLOCK, and the kernel gives a closed one back some time after the
  * close (seen on Linux 6.18: 8 MiB are used up by an engine that is started and stopped quickly). So ENOMEM is asked
- * again for half a second; a limit that is too small for good is still ENOMEM then. */
+ * again for half a second, or for five where there is nothing to fall back to; a limit that is too small for good is
+ * still ENOMEM then. */
 static int
-setup(struct io_uring *ring, const struct io_uring_params *wanted, struct io_uring_params *params)
+setup(struct io_uring *ring, const struct io_uring_params *wanted, struct io_uring_params *params, unsigned tries_max)
 {
 	int result;
 
 	for (unsigned tries = 0;; tries++) {
 		*params = *wanted;
 		result = io_uring_queue_init_params(SQ_ENTRIES, ring, params);
-		if (result != -ENOMEM || tries == SETUP_TRIES) {
+		if (result != -ENOMEM || tries == tries_max) {
 			return result;
 		}
 		pw_clock_sleep_ns(SETUP_PAUSE_NS);
@@ -659,7 +661,7 @@ setup(struct io_uring *ring, const struct io_uring_params *wanted, struct io_uri
 }
 
 int
-pw_poller_open_uring_with(struct pw_poller *poller, int bell_fd, unsigned setup_flags, bool answers_eagain)
+pw_poller_open_uring_with(struct pw_poller *poller, int bell_fd, unsigned setup_flags, bool answers_eagain, bool forced)
 {
 	const struct io_uring_params wanted = { .flags = setup_flags | IORING_SETUP_CQSIZE, .cq_entries = CQ_ENTRIES };
 	struct io_uring_params params;
@@ -668,7 +670,7 @@ pw_poller_open_uring_with(struct pw_poller *poller, int bell_fd, unsigned setup_
 	if (state == NULL) {
 		return -ENOMEM;
 	}
-	int result = setup(&state->ring, &wanted, &params);
+	int result = setup(&state->ring, &wanted, &params, forced ? SETUP_TRIES_FORCED : SETUP_TRIES);
 	if (result < 0) {
 		pw_memory_free(state, sizeof(*state));
 		return result;
@@ -692,7 +694,7 @@ pw_poller_open_uring_with(struct pw_poller *poller, int bell_fd, unsigned setup_
 }
 
 int
-pw_poller_open_uring(struct pw_poller *poller, int bell_fd)
+pw_poller_open_uring(struct pw_poller *poller, int bell_fd, bool forced)
 {
 	static const unsigned flags[] = {
 		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
@@ -705,7 +707,7 @@ pw_poller_open_uring(struct pw_poller *poller, int bell_fd)
 	int result = -EINVAL;
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]) && result == -EINVAL; i++) {
-		result = pw_poller_open_uring_with(poller, bell_fd, flags[i], false);
+		result = pw_poller_open_uring_with(poller, bell_fd, flags[i], false, forced);
 	}
 	return result;
 }

@@ -131,7 +131,7 @@ open_backend(struct pw_poller *p, int bell_fd)
 	if (backend->plain) {
 		return pw_poller_open(p, backend->kind, bell_fd);
 	}
-	return pw_poller_open_uring_with(p, bell_fd, backend->setup_flags, backend->answers_eagain);
+	return pw_poller_open_uring_with(p, bell_fd, backend->setup_flags, backend->answers_eagain, false);
 }
 
 static int
