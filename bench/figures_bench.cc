@@ -676,7 +676,7 @@ main(int argc, char **argv)
 	add("F2_cancel", F2_cancel, 7);
 	add("F3_beside", F3_beside, 3);
 	add("F4_burst", F4_burst, 3);
-	add("F5_memory", F5_memory, 1);
+	add("F5_memory", F5_memory, 2);
 	Reporter reporter;
 	benchmark::RunSpecifiedBenchmarks(&reporter);
 	reporter.table();
