@@ -39,7 +39,33 @@
 	X(reap_outside)                                                                                              \
 	X(defer_implied)                                                                                             \
 	X(large_churn)                                                                                               \
-	X(large_sleeps)
+	X(large_sleeps)                                                                                              \
+	X(abort_at_home)                                                                                             \
+	X(arena_full)                                                                                                \
+	X(arm_rides)                                                                                                 \
+	X(begin_in_callback)                                                                                         \
+	X(begin_stop)                                                                                                \
+	X(close_finds_home)                                                                                          \
+	X(entry_in_begin)                                                                                            \
+	X(first_reason)                                                                                              \
+	X(free_linked)                                                                                               \
+	X(inbox_small_budget)                                                                                        \
+	X(item_before_end)                                                                                           \
+	X(left_elsewhere)                                                                                            \
+	X(move_after_visit)                                                                                          \
+	X(next_life)                                                                                                 \
+	X(other_shard)                                                                                               \
+	X(poll_busy)                                                                                                 \
+	X(reap_resubmit)                                                                                             \
+	X(reap_reuse)                                                                                                \
+	X(refused_in_cancel)                                                                                         \
+	X(refused_skip_reap)                                                                                         \
+	X(request_overflow)                                                                                          \
+	X(restart_at_end)                                                                                            \
+	X(skip_reap)                                                                                                 \
+	X(skip_waiter)                                                                                               \
+	X(timer_at_home)                                                                                             \
+	X(two_rounds)
 
 #define PW_SCENARIO_DECLARE(NAME) extern const struct pw_explore_scenario pw_scenario_##NAME;
 PW_SCENARIOS(PW_SCENARIO_DECLARE)
