@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: an abort on the home thread ends an operation like any other: once, also beside an abort from elsewhere whose entry
- * has the request node, and in the window between begin and defer, where it is remembered. (C1, C3; home.c, I3; aio.c.)
+ * Law: an abort on the home thread ends an operation like any other: once, also beside an abort from elsewhere whose
+ * entry has the request node, and in the window between begin and defer, where it is remembered. (C1, C3; home.c, I3;
+ * aio.c.)
  *
- * Method: the callback of one handle aborts the other, which the consumer begins and defers meanwhile; the aborter aborts it
- * too, from outside. Nothing but the two ends the operation. With and without a deadline, far, whose request for the timer
- * has the node, too. The ring is full of the gaps of two senders that never come back, so entries are linked by their nodes.
+ * Method: the callback of one handle aborts the other, which the consumer begins and defers meanwhile; the aborter
+ * aborts it too, from outside. Nothing but the two ends the operation. With and without a deadline, far, whose
+ * request for the timer has the node, too. The ring is full of the gaps of two senders that never come back, so
+ * entries are linked by their nodes.
  */
 #include "engine/shard/fleet.h"
 #include "tests/explore/world.h"

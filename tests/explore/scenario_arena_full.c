@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: a slot given back to a slab that had none left is found again, and a slab is listed once, whoever gives back and
- * allocates at the same time. (P11, P15; arena.c I1 to I4.)
+ * Law: a slot given back to a slab that had none left is found again, and a slab is listed once, whoever gives back
+ * and allocates at the same time. (P11, P15; arena.c I1 to I4.)
  *
- * Method: two slabs, both full, the second one current. Two threads give back a slot of the first each, in different words of
- * its map; the third allocates twice.
+ * Method: two slabs, both full, the second one current. Two threads give back a slot of the first each, in different
+ * words of its map; the third allocates twice.
  */
 #include "engine/shard/arena.h"
 #include "tests/explore/explore.h"

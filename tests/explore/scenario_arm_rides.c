@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: a start whose deadline must be armed while the entry of an earlier operation's abort is still on its way, or just
- * being processed, rides on it: the timer is linked at the deadline of the operation that home finds. (C7; DESIGN.md section
- * 2: QUEUED, ARM; P1.)
+ * Law: a start whose deadline must be armed while the entry of an earlier operation's abort is still on its way, or
+ * just being processed, rides on it: the timer is linked at the deadline of the operation that home finds. (C7;
+ * DESIGN.md section 2: QUEUED, ARM; P1.)
  *
  * Method: an operation is aborted and finished; the next has a deadline of 1 ms, and nothing else ends it.
  */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: an operation that the callback begins is under way before the one before is over: who waits returns at its end, and
- * until then nothing is left of the result before. (C2, C9; DESIGN.md section 2: WAITERS stays; the high half.)
+ * Law: an operation that the callback begins is under way before the one before is over: who waits returns at its
+ * end, and until then nothing is left of the result before. (C2, C9; DESIGN.md section 2: WAITERS stays; the high
+ * half.)
  *
- * Method: the callback of the first operation begins a second one; the provider finishes that when all sleep, or at once.
- * The waiter waits for the first.
+ * Method: the callback of the first operation begins a second one; the provider finishes that when all sleep, or at
+ * once. The waiter waits for the first.
  */
 #include "engine/base/clock.h"
 #include "tests/explore/world.h"

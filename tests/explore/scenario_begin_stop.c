@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: once a stop has returned every begin is refused, however it raced with one before; an operation that was begun first
- * ends. (C5; CONTRACT.md R8, R9.)
+ * Law: once a stop has returned every begin is refused, however it raced with one before; an operation that was begun
+ * first ends. (C5; CONTRACT.md R8, R9.)
  *
  * Method: the consumer begins and finishes while the stopper stops, and once more when the stop has returned.
  */

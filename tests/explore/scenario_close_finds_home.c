@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: the abort of a close or stop goes to the shard that the operation it hits was started on, though the aio has just
- * moved there. (C3, C5; P3: `home` is stored before start's compare-and-swap, and read after the abort's.)
+ * Law: the abort of a close or stop goes to the shard that the operation it hits was started on, though the aio has
+ * just moved there. (C3, C5; P3: `home` is stored before start's compare-and-swap, and read after the abort's.)
  *
- * Method: two shards; the consumer starts on shard 1 while the closer closes the handle. The start is refused, or the close
- * ends the operation; nothing else does.
+ * Method: two shards; the consumer starts on shard 1 while the closer closes the handle. The start is refused, or the
+ * close ends the operation; nothing else does.
  */
 #include "tests/explore/world.h"
 

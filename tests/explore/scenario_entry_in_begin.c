@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: the entry of an abort that hit an earlier operation, and comes to home while the next one is begun and itself has an
- * abort to remember, carries nothing out: the abort waits for defer, and calls the cancel function then, once. (C3, C4;
- * CONTRACT.md R12; DESIGN.md section 2: a request carries no operation.)
+ * Law: the entry of an abort that hit an earlier operation, and comes to home while the next one is begun and itself
+ * has an abort to remember, carries nothing out: the abort waits for defer, and calls the cancel function then, once.
+ * (C3, C4; CONTRACT.md R12; DESIGN.md section 2: a request carries no operation.)
  *
- * Method: an operation is finished and awaited; then begin and defer. The aborter aborts twice, at any time. Where the second
- * operation was not aborted it is finished.
+ * Method: an operation is finished and awaited; then begin and defer. The aborter aborts twice, at any time. Where
+ * the second operation was not aborted it is finished.
  */
 #include "tests/explore/world.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: of two aborts, and an abort before the deadline, the first gives the reason; the cancel function is told it, and
- * nothing else, also if the operation is finished at the same time. (C2, C3; CONTRACT.md R5; DESIGN.md section 2: expiry.)
+ * Law: of two aborts, and an abort before the deadline, the first gives the reason; the cancel function is told it,
+ * and nothing else, also if the operation is finished at the same time. (C2, C3; CONTRACT.md R5; DESIGN.md section 2:
+ * expiry.)
  *
- * Method: the aborter aborts twice with different reasons, at any time; the clock passes the deadline, or the provider
- * finishes.
+ * Method: the aborter aborts twice with different reasons, at any time; the clock passes the deadline, or the
+ * provider finishes.
  */
 #include "engine/base/clock.h"
 #include "tests/explore/world.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: a handle whose timer is linked, its deadline far or just passing, can be freed and reaped at any time, with its
- * operation under way or over: it is aborted, unlinked, released once and soon, and the wheel forgets it. (C6; DESIGN.md
- * section 2: free, reap; section 4.)
+ * Law: a handle whose timer is linked, its deadline far or just passing, can be freed and reaped at any time, with
+ * its operation under way or over: it is aborted, unlinked, released once and soon, and the wheel forgets it. (C6;
+ * DESIGN.md section 2: free, reap; section 4.)
  *
- * Method: an operation with a timeout of 1 ms, or none, is finished or not, and freed or reaped, while the clock passes the deadline
- * or not. In the end no wheel entry is left.
+ * Method: an operation with a timeout of 1 ms, or none, is finished or not, and freed or reaped, while the clock
+ * passes the deadline or not. In the end no wheel entry is left.
  */
 #include "engine/base/clock.h"
 #include "engine/shard/fleet.h"

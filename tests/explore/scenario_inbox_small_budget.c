@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: an owner that takes one mail at a time, and then looks whether it may sleep, takes everything, too: what was popped
- * from the overflow stack and not taken yet keeps it awake and is not popped over. (DESIGN.md section 3: a popped remainder;
- * a lent shard is polled so.)
+ * Law: an owner that takes one mail at a time, and then looks whether it may sleep, takes everything, too: what was
+ * popped from the overflow stack and not taken yet keeps it awake and is not popped over. (DESIGN.md section 3: a
+ * popped remainder; a lent shard is polled so.)
  *
- * Method: the ring is full of the gaps of two senders that never come back, so all four mails go over the overflow stack; a
- * budget of one.
+ * Method: the ring is full of the gaps of two senders that never come back, so all four mails go over the overflow
+ * stack; a budget of one.
  */
 #include "engine/base/clock.h"
 #include "engine/shard/poller.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: an operation's cancel item stands on the ready queue before its completion: when the callback runs nothing of the
- * operation is left there, and the slot may go. (C6; home.c, I2.)
+ * Law: an operation's cancel item stands on the ready queue before its completion: when the callback runs nothing of
+ * the operation is left there, and the slot may go. (C6; home.c, I2.)
  *
- * Method: the callback of one handle aborts the other's operation, which lists its cancel item at once, and then finishes it
- * as its provider. The other's callback reaps.
+ * Method: the callback of one handle aborts the other's operation, which lists its cancel item at once, and then
+ * finishes it as its provider. The other's callback reaps.
  */
 #include "tests/explore/world.h"
 

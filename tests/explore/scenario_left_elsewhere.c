@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: a handle that its callback has left for OPEN does not move before the callback is over: the shard that has it on its
- * stack still clears RUNNING. (C1, C6; DESIGN.md section 2: moving home.)
+ * Law: a handle that its callback has left for OPEN does not move before the callback is over: the shard that has it
+ * on its stack still clears RUNNING. (C1, C6; DESIGN.md section 2: moving home.)
  *
- * Method: two shards; the callback on shard 0 resets the handle and lets the consumer go, who starts it for shard 1 and
- * finishes it.
+ * Method: two shards; the callback on shard 0 resets the handle and lets the consumer go, who starts it for shard 1
+ * and finishes it.
  */
 #include "engine/shard/fleet.h"
 #include "tests/explore/world.h"

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: when home has visited a stale timer entry the aio may move, and its next timer is another shard's: what the first
- * home did to the entry is done. (C6, C7; P6.)
+ * Law: when home has visited a stale timer entry the aio may move, and its next timer is another shard's: what the
+ * first home did to the entry is done. (C6, C7; P6.)
  *
- * Method: two shards; an operation with a timeout of 1 ms is started on shard 1 and finished. The clock passes 1 ms, shard 1
- * visits the entry at some time, and the consumer starts on shard 0 with a timeout of 1 ms, which alone ends the operation.
+ * Method: two shards; an operation with a timeout of 1 ms is started on shard 1 and finished. The clock passes 1 ms,
+ * shard 1 visits the entry at some time, and the consumer starts on shard 0 with a timeout of 1 ms, which alone ends
+ * the operation.
  */
 #include "engine/base/clock.h"
 #include "tests/explore/world.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: a slot that is given out again while its last home has not yet said that the callback of its last life is over is a
- * handle like any other: a defer of an operation that another thread has finished has no effect. (C1, C6; word.h: LAP;
- * P11.)
+ * Law: a slot that is given out again while its last home has not yet said that the callback of its last life is over
+ * is a handle like any other: a defer of an operation that another thread has finished has no effect. (C1, C6;
+ * word.h: LAP; P11.)
  *
- * Method: a handle is freed as soon as it is quiet, and another one allocated, which gets the slot. Then begin and defer
- * beside a thread that finishes what was begun.
+ * Method: a handle is freed as soon as it is quiet, and another one allocated, which gets the slot. Then begin and
+ * defer beside a thread that finishes what was begun.
  */
 #include "tests/explore/world.h"
 

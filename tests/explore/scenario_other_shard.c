@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * Law: a shard's thread is home to its own aios alone: what a callback on one shard does to an aio of another (abort,
- * finish, start with a deadline) is done like any thread's, by the word and an entry. (C1, C3, C7; DESIGN.md section 1.)
+ * finish, start with a deadline) is done like any thread's, by the word and an entry. (C1, C3, C7; DESIGN.md section
+ * 1.)
  *
- * Method: two shards; the callback of a handle on shard 0 finishes or aborts the operation of one on shard 1, or starts it,
- * linked there with a far deadline, with a near one.
+ * Method: two shards; the callback of a handle on shard 0 finishes or aborts the operation of one on shard 1, or
+ * starts it, linked there with a far deadline, with a near one.
  */
 #include "engine/base/clock.h"
 #include "tests/explore/world.h"

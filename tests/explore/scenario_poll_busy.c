@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: who polls nng_aio_busy until it says no sees what the callback has done, and who polls nng_aio_result until it is not
- * 0 sees the count that came with it. (C2, C9; P2, P5.)
+ * Law: who polls nng_aio_busy until it says no sees what the callback has done, and who polls nng_aio_result until it
+ * is not 0 sees the count that came with it. (C2, C9; P2, P5.)
  *
- * Method: the consumer starts and polls one of the two; the provider finishes with an error. The consumer then reads what was
- * handed over, plainly, and reaps.
+ * Method: the consumer starts and polls one of the two; the provider finishes with an error. The consumer then reads
+ * what was handed over, plainly, and reaps.
  */
 #include "tests/explore/world.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: a reap ends a handle whose callback resubmits blindly: the operation is aborted, the next start refused, the slot
- * released. (C5, C6; DESIGN.md section 2: reap sets STOPPED.)
+ * Law: a reap ends a handle whose callback resubmits blindly: the operation is aborted, the next start refused, the
+ * slot released. (C5, C6; DESIGN.md section 2: reap sets STOPPED.)
  *
- * Method: the callback always starts again; the provider finishes the first operation; the reaper reaps at any time, and
- * nothing else ends the second.
+ * Method: the callback always starts again; the provider finishes the first operation; the reaper reaps at any time,
+ * and nothing else ends the second.
  */
 #include "tests/explore/world.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: when a slot is given out again, everything that the last owner did to it is done, also if he reaped it while its
- * callback ran and home gave it back. (C6; P5: the callback's end acquires a reaper's DESTROY; P11.)
+ * Law: when a slot is given out again, everything that the last owner did to it is done, also if he reaped it while
+ * its callback ran and home gave it back. (C6; P5: the callback's end acquires a reaper's DESTROY; P11.)
  *
- * Method: the consumer starts, looks at the handle and reaps it, at any time; the provider finishes, and allocates a handle
- * when all is over, which gets the slot.
+ * Method: the consumer starts, looks at the handle and reaps it, at any time; the provider finishes, and allocates a
+ * handle when all is over, which gets the slot.
  */
 #include "engine/base/clock.h"
 #include "tests/explore/world.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: a start that is refused in another handle's cancel function, on the home thread and after a callback that was told
- * NNG_ESTOPPED, is one completion: only in that callback it would be silent. (C5; CONTRACT.md R9, R10; P16: `running` is
- * cleared when the callback is over.)
+ * Law: a start that is refused in another handle's cancel function, on the home thread and after a callback that was
+ * told NNG_ESTOPPED, is one completion: only in that callback it would be silent. (C5; CONTRACT.md R9, R10; P16:
+ * `running` is cleared when the callback is over.)
  *
  * Method: a handle is stopped; then the cancel function of another one starts it.
  */

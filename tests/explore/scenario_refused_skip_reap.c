@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: with a reap pending a refused start calls the callback as usual, although skip_callback was asked for, and *skipped
- * says so; behind that callback home releases the slot. (C1, C6; CONTRACT.md: skip_callback, R9.)
+ * Law: with a reap pending a refused start calls the callback as usual, although skip_callback was asked for, and
+ * *skipped says so; behind that callback home releases the slot. (C1, C6; CONTRACT.md: skip_callback, R9.)
  *
- * Method: the callback of a finished operation closes the handle or does not, asks for skip and starts again; the reaper
- * reaps at any time. The start is refused, or the reap aborts what it began.
+ * Method: the callback of a finished operation closes the handle or does not, asks for skip and starts again; the
+ * reaper reaps at any time. The start is refused, or the reap aborts what it began.
  */
 #include "tests/explore/world.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: a request entry can be sent again as soon as home has taken the one before: the node is the sender's again, also
- * where it goes over the overflow stack and carries a link. (C3; P4.)
+ * Law: a request entry can be sent again as soon as home has taken the one before: the node is the sender's again,
+ * also where it goes over the overflow stack and carries a link. (C3; P4.)
  *
- * Method: the ring is full of the gaps of two senders that never come back. The consumer starts with a far deadline (ARM),
- * the aborter aborts; nothing else ends the operation, unless the abort came before it.
+ * Method: the ring is full of the gaps of two senders that never come back. The consumer starts with a far deadline
+ * (ARM), the aborter aborts; nothing else ends the operation, unless the abort came before it.
  */
 #include "engine/shard/fleet.h"
 #include "tests/explore/world.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: a start from another thread is legal from the beginning of the callback on, whatever home does at its end: it is
- * never taken for misuse, and the operation is delivered once. (C1; CONTRACT.md: RUNNING forbids no start; P16.)
+ * Law: a start from another thread is legal from the beginning of the callback on, whatever home does at its end: it
+ * is never taken for misuse, and the operation is delivered once. (C1; CONTRACT.md: RUNNING forbids no start; P16.)
  *
  * Method: the callback of the first operation lets the consumer go, who starts the second one and finishes it.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: with a reap pending an operation that asked for skip_callback calls its callback as usual, and says so, because
- * behind it home releases the slot; else it skips. (C1, C6; CONTRACT.md: skip_callback; provider.c.)
+ * Law: with a reap pending an operation that asked for skip_callback calls its callback as usual, and says so,
+ * because behind it home releases the slot; else it skips. (C1, C6; CONTRACT.md: skip_callback; provider.c.)
  *
  * Method: the asker begins and finishes; the reaper reaps at any time after begin has returned.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: an operation that ends by skip_callback wakes who waits for it, and he sees all of it: result, count, output, and
- * *skipped, which may be in a frame that ends with his return. (C2, C9; DESIGN.md section 2: bool first, then the
+ * Law: an operation that ends by skip_callback wakes who waits for it, and he sees all of it: result, count, output,
+ * and *skipped, which may be in a frame that ends with his return. (C2, C9; DESIGN.md section 2: bool first, then the
  * compare-and-swap, then wake, no touch after; P5.)
  *
  * Method: the asker begins, lets the waiter go, and finishes. The waiter returns when the operation is over.

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: an operation that the callback starts, at home, with a deadline expires at it: the timer is linked once, by the
- * starting thread itself, whether it was linked later, earlier, or not at all. (C7; DESIGN.md section 4; home.c, I4.)
+ * Law: an operation that the callback starts, at home, with a deadline expires at it: the timer is linked once, by
+ * the starting thread itself, whether it was linked later, earlier, or not at all. (C7; DESIGN.md section 4; home.c,
+ * I4.)
  *
- * Method: a first operation with a timeout of 2 ms, or none, is finished; its callback starts a second one with 1 or 4 ms.
- * The clock passes 2 ms at any time after that. The second ends by its deadline alone; or the consumer finishes it, and frees
- * the handle with its timer linked.
+ * Method: a first operation with a timeout of 2 ms, or none, is finished; its callback starts a second one with 1 or
+ * 4 ms. The clock passes 2 ms at any time after that. The second ends by its deadline alone; or the consumer finishes
+ * it, and frees the handle with its timer linked.
  */
 #include "engine/base/clock.h"
 #include "engine/shard/fleet.h"

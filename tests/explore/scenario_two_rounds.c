@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Law: what stands on the ready queue together is run in its order, each once, and carries nothing over to the next time
- * it stands there: several cancel items and completions, twice. (C1; shard.h: the ready queue.)
+ * Law: what stands on the ready queue together is run in its order, each once, and carries nothing over to the next
+ * time it stands there: several cancel items and completions, twice. (C1; shard.h: the ready queue.)
  *
- * Method: two handles are started, aborted or finished, and awaited; then the first is started and finished once more.
+ * Method: two handles are started, aborted or finished, and awaited; then the first is started and finished once
+ * more.
  */
 #include "tests/explore/world.h"
 

@@ -18,7 +18,7 @@
 		won_;                                                                                                \
 	})
 
-/* Read-modify-writes without an order, or with the release half alone. T: the type of the value. */
+/* Read-modify-writes without an order. T: the type of the value. */
 #define FAULT_RMW(SUFFIX, T, ORDER, ADDRESS, VALUE)                                                                  \
 	__extension__({                                                                                              \
 		T old_ = pw_load_relaxed_##SUFFIX(ADDRESS);                                                          \
@@ -29,8 +29,7 @@
 #define FAULT_EXCHANGE_RELAXED_64(ADDRESS, VALUE) FAULT_RMW(64, uint64_t, relaxed, ADDRESS, VALUE)
 #define FAULT_EXCHANGE_RELAXED_32(ADDRESS, VALUE) FAULT_RMW(32, uint32_t, relaxed, ADDRESS, VALUE)
 #define FAULT_EXCHANGE_RELAXED_PTR(ADDRESS, VALUE) FAULT_RMW(ptr, void *, relaxed, ADDRESS, VALUE)
-#define FAULT_EXCHANGE_RELEASE_64(ADDRESS, VALUE) FAULT_RMW(64, uint64_t, release, ADDRESS, VALUE)
-#define FAULT_FETCH_OR_RELAXED_64(ADDRESS, VALUE) FAULT_RMW(64, uint64_t, relaxed, ADDRESS, old_ | (VALUE))
-#define FAULT_FETCH_AND_RELAXED_64(ADDRESS, VALUE) FAULT_RMW(64, uint64_t, relaxed, ADDRESS, old_ & (VALUE))
+#define FAULT_FETCH_OR_RELAXED_64(ADDRESS, VALUE) FAULT_RMW(64, uint64_t, relaxed, ADDRESS, (old_ | (VALUE)))
+#define FAULT_FETCH_AND_RELAXED_64(ADDRESS, VALUE) FAULT_RMW(64, uint64_t, relaxed, ADDRESS, (old_ & (VALUE)))
 
 #endif
