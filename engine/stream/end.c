@@ -26,8 +26,7 @@
  * then it may be earlier than the push. It only marks, and:
  *
  *   the operation is                   cancel on the record's shard         cancel elsewhere
- *   started, not pushed, or pushed     mark; the shard finds it when it     mark, SCAN: the same, or the scan finds
- *   it
+ *   started, not pushed, or pushed     mark; the shard finds it when it     mark, SCAN: the same, or the scan ends it
  *                                      takes the operation                  if it was taken before the mark was seen
  *   in the record's queue (LINKED)     mark, and ended now                  mark, SCAN: the scan ends it
  *   finished already                   not called (the word is DONE)        mark, SCAN: see below
