@@ -105,10 +105,6 @@ pw_lent_poll(struct pw_shard *shard, unsigned budget)
 	unsigned setting = shard->settings.budget;
 	unsigned done;
 
-	if (pw_load_acquire_32(&shard->phase) == PW_PHASE_END) { /* P12: nng_fini on another thread waits for this */
-		pw_lent_leave(shard);
-		return 0;
-	}
 	pw_thread_self()->shard = shard;
 	pw_inbox_unpark(&shard->inbox);
 	shard->settings.budget = budget != 0 ? budget : setting;
@@ -118,6 +114,13 @@ pw_lent_poll(struct pw_shard *shard, unsigned budget)
 		done += pw_shard_turn(shard);
 	} while (done == 0 && !pw_shard_park(shard));
 	shard->settings.budget = setting;
+	if (done == 0 && shard->phase_seen == PW_PHASE_END) {
+		/* nng_fini on another thread waits for this. The bell that told of it is silent by now, so nothing would
+		 * bring the caller back. A phase set after the turn looked is not lost: the turn has not seen it, and so
+		 * park refuses, or its bell comes after the poller's last look and stays. */
+		pw_lent_leave(shard);
+		return 0;
+	}
 	if (done == 0) {
 		set_timer(shard, pw_shard_next_ns(shard));
 	}

@@ -129,6 +129,7 @@ static struct {
 	unsigned spurious_left;
 	unsigned interrupts_left;
 	bool anyone_frozen;
+	bool withheld; /* of the search: a switch, because of the bound */
 	uint8_t spinning; /* a bit for each fiber that waits for a write of another one */
 	uint64_t now_ns;
 	uint64_t words_sum; /* of the versions of all words */
@@ -293,6 +294,7 @@ print_failure(void)
 	(void) fprintf(stderr, "%s: %s\nreplay: --scenario %s --memory %s --stale %u --replay %s\n",
 	    m.report->failed ? "FAILED" : "passed", m.report->failed ? m.report->message : m.scenario->law,
 	    m.scenario->name, memory_name[m.memory], m.stale, m.report->replay);
+	(void) fflush(stderr);
 }
 
 /* abort() in the engine (an assertion, misuse) and bad accesses. The state is lost: report and end. */
@@ -622,14 +624,16 @@ candidates(bool can_continue, uint8_t *alternative)
 	unsigned count = 0;
 	bool spins = pw_core.self != PW_NOBODY && (m.spinning >> pw_core.self & 1) != 0;
 	bool keeps = can_continue && !spins;
+	bool may = !keeps || m.replaying || m.bound == PW_EXPLORE_BOUND_NONE || m.preemptions < m.bound;
 	if (keeps) {
 		alternative[count++] = (uint8_t) pw_core.self;
 	}
-	if (!keeps || m.replaying || m.bound == PW_EXPLORE_BOUND_NONE || m.preemptions < m.bound) {
-		for (unsigned k = 1; k <= pw_core.fibers; k++) {
-			unsigned i = ((unsigned) (pw_core.self + (int) k)) % pw_core.fibers;
-			bool offered = keeps && (int) i == pw_core.self;
-			if (!offered && m.fiber[i].state == READY && (m.spinning >> i & 1) == 0) {
+	for (unsigned k = 1; k <= pw_core.fibers; k++) {
+		unsigned i = ((unsigned) (pw_core.self + (int) k)) % pw_core.fibers;
+		bool offered = keeps && (int) i == pw_core.self;
+		if (!offered && m.fiber[i].state == READY && (m.spinning >> i & 1) == 0) {
+			m.withheld |= !may;
+			if (may) {
 				alternative[count++] = (uint8_t) i;
 			}
 		}
@@ -1315,9 +1319,24 @@ static void
 search_begin(void)
 {
 	m.choices = 0;
+	m.withheld = false;
 	states_clear();
 	m.report->schedules = 0;
 	m.report->pruned = 0;
+}
+
+/* A limit has been reached: the search is over, and not complete. */
+static bool
+at_limit(const struct pw_explore_options *options, double began)
+{
+	struct pw_explore_report *report = m.report;
+	if (options->schedules_max != 0 && report->schedules >= options->schedules_max) {
+		report->limit = PW_LIMIT_SCHEDULES;
+	} else if (options->seconds_max > 0 && seconds_now() - began > options->seconds_max) {
+		report->limit = PW_LIMIT_SECONDS;
+	}
+	report->stopped = report->limit != PW_LIMIT_NONE;
+	return report->stopped;
 }
 
 /* With the bound m.bound. True: go on with the next bound. */
@@ -1337,16 +1356,15 @@ search(const struct pw_explore_options *options, double began)
 		report->schedules += outcome == ENDED;
 		report->pruned += outcome == PRUNED;
 		report->states = states_used;
-		if ((options->schedules_max != 0 && report->schedules >= options->schedules_max) ||
-		    (options->seconds_max > 0 && seconds_now() - began > options->seconds_max)) {
-			report->stopped = true;
-			return false;
-		}
 		if (pw_core.incomplete) {
 			report->restarts++;
 			search_begin();
 		} else if (!backtrack()) {
-			return true;
+			report->complete = m.withheld ? (int) m.bound : PW_EXPLORE_BOUND_NONE;
+			return m.withheld;
+		}
+		if (at_limit(options, began)) {
+			return false;
 		}
 	}
 }
@@ -1389,6 +1407,7 @@ search_by_lot(const struct pw_explore_options *options, double began)
 		}
 		if (options->seconds_max > 0 && seconds_now() - began > options->seconds_max) {
 			report->stopped = options->schedules_max != 0;
+			report->limit = report->stopped ? PW_LIMIT_SECONDS : PW_LIMIT_NONE;
 			return;
 		}
 	}
@@ -1431,6 +1450,7 @@ prepare(const struct pw_explore_scenario *scenario, struct pw_explore_report *re
 {
 	static bool caught;
 	memset(report, 0, sizeof(*report));
+	report->complete = PW_EXPLORE_NOTHING;
 	m.scenario = scenario;
 	m.report = report;
 	m.steps_max = scenario->steps_max != 0 ? scenario->steps_max : PW_EXPLORE_STEPS;

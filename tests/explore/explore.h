@@ -73,9 +73,20 @@ struct pw_explore_options {
 	bool plain; /* no reduction: every access a choice, no state remembered. To test the explorer by. */
 };
 
+enum pw_explore_limit {
+	PW_LIMIT_NONE,
+	PW_LIMIT_SCHEDULES,
+	PW_LIMIT_SECONDS,
+};
+
+#define PW_EXPLORE_NOTHING (-1)
+
 struct pw_explore_report {
 	bool failed;
 	bool stopped; /* at a limit: not complete */
+	enum pw_explore_limit limit; /* which one it was */
+	int complete; /* the greatest bound explored to its end; PW_EXPLORE_NOTHING: none; PW_EXPLORE_BOUND_NONE: the bound
+	               * has withheld nothing, so these are all schedules */
 	char message[512];
 	char replay[8192];  /* of the failure; "-" is the schedule without any deviation */
 	unsigned bound;     /* of the search that failed or ended last */

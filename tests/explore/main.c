@@ -7,7 +7,6 @@
  * the first of 2, 1, 4 that applies.
  */
 #include <argp.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "tests/explore/explore.h"
 #include "tests/explore/scenarios.h"
 #include "tests/explore/seam.h"
+#include "tests/explore/table.h"
 
 static const struct pw_explore_scenario *const scenarios[] = {
 #define PW_SCENARIO_ENTRY(NAME) &pw_scenario_##NAME,
@@ -25,18 +25,29 @@ static const struct pw_explore_scenario *const scenarios[] = {
 
 #define SLOTS_EXPECTED 2u
 #define SCHEDULES_DEFAULT 10000u /* drawn, where no limit is given */
+#define BOUND_DEFAULT 2u
+#define BOUND_DEFAULT_ALL 3u
+#define BOUND_UNSET UINT32_MAX
+#define JOBS_MAX 1024u
+#define MODELS 3u
 #define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
 
 struct settings {
 	struct pw_explore_options options;
 	const char *scenario; /* NULL: all */
+	enum pw_table_form form;
+	unsigned jobs;
 	bool list;
 	bool all;
 };
 
+enum option_key {
+	KEY_TSV = 0x100,
+};
+
 static const struct argp_option option_table[] = {
 	{ "scenario", 's', "NAME", 0, "Explore this scenario only", 0 },
-	{ "bound", 'b', "N", 0, "At most N preemptions, 0 to 3, or 'none' for no limit (default 2)", 0 },
+	{ "bound", 'b', "N", 0, "At most N preemptions, 0 to 3, or 'none' for no limit (default 2; with --all 3)", 0 },
 	{ "memory", 'M', "MODEL", 0, "Memory model: sc (default), tso, c11", 0 },
 	{ "stale", 'S', "N", 0, "tso, c11: stores overlooked in one execution, at most N (default 1)", 0 },
 	{ "search", 'k', "KIND", 0, "all (default), random or pct; the latter two draw schedules until a limit", 0 },
@@ -46,7 +57,9 @@ static const struct argp_option option_table[] = {
 	{ "schedules", 'm', NULL, OPTION_ALIAS, NULL, 0 },
 	{ "seconds", 't', "S", 0, "Stop a scenario after S seconds (it is then not complete)", 0 },
 	{ "replay", 'r', "STRING", 0, "Run one schedule of the scenario and print its trace", 0 },
-	{ "all", 'a', NULL, 0, "The table: every scenario under every memory model", 0 },
+	{ "all", 'a', NULL, 0, "The table: every scenario (or the one named) under every memory model", 0 },
+	{ "jobs", 'j', "N", 0, "N explorations at a time (default 1); the rows' order stays", 0 },
+	{ "tsv", KEY_TSV, NULL, 0, "Print the table for a machine, as described below", 0 },
 	{ "list", 'l', NULL, 0, "List the scenarios and their laws", 0 },
 	{ 0 },
 };
@@ -62,13 +75,11 @@ number(const char *text, unsigned long long max, struct argp_state *state)
 	return value;
 }
 
-static const char *const memory_name[] = { [PW_MEMORY_SC] = "sc", [PW_MEMORY_TSO] = "tso", [PW_MEMORY_C11] = "c11" };
-
 static enum pw_explore_memory
 memory_named(const char *name, struct argp_state *state)
 {
-	for (unsigned i = 0; i < sizeof(memory_name) / sizeof(memory_name[0]); i++) {
-		if (strcmp(name, memory_name[i]) == 0) {
+	for (unsigned i = 0; i < MODELS; i++) {
+		if (strcmp(name, pw_table_memory[i]) == 0) {
 			return (enum pw_explore_memory) i;
 		}
 	}
@@ -125,7 +136,17 @@ parse(int key, char *arg, struct argp_state *state)
 	case 'l':
 		settings->list = true;
 		return 0;
+	case 'j':
+		settings->jobs = (unsigned) number(arg, JOBS_MAX, state);
+		settings->jobs += settings->jobs == 0;
+		return 0;
+	case KEY_TSV:
+		settings->form = PW_TABLE_TSV;
+		return 0;
 	case ARGP_KEY_END:
+		if (settings->options.bound == BOUND_UNSET) {
+			settings->options.bound = settings->all ? BOUND_DEFAULT_ALL : BOUND_DEFAULT;
+		}
 		if (settings->options.search != PW_SEARCH_ALL && settings->options.schedules_max == 0 &&
 		    settings->options.seconds_max <= 0) {
 			settings->options.schedules_max = SCHEDULES_DEFAULT;
@@ -137,37 +158,6 @@ parse(int key, char *arg, struct argp_state *state)
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
-}
-
-static void
-print_verdict(const struct pw_explore_scenario *scenario, const struct pw_explore_options *options,
-    const struct pw_explore_report *r)
-{
-	char bound[8] = "none";
-	if (r->bound != PW_EXPLORE_BOUND_NONE) {
-		(void) snprintf(bound, sizeof(bound), "%u", r->bound);
-	}
-	const char *verdict = r->failed ? "FAILED"
-	    : r->stopped                ? "stopped in"
-	    : options->replay != NULL   ? "replayed"
-	    : options->search != PW_SEARCH_ALL ? "drawn"
-					: "complete";
-	(void) printf("%-32s %-6s %-10s %5s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %7u %7u %8.2f s\n",
-	    scenario->name, memory_name[options->memory], verdict, bound, r->schedules, r->pruned, r->states, r->shared, r->deepest, r->seconds);
-	(void) fflush(stdout);
-}
-
-/* The exit status. */
-static int
-run_one(const struct pw_explore_scenario *scenario, const struct pw_explore_options *options)
-{
-	struct pw_explore_report report;
-	if (!pw_explore_run(scenario, options, &report)) {
-		(void) fprintf(stderr, "%s: cannot be explored: %s\n", scenario->name, report.message);
-		return 2;
-	}
-	print_verdict(scenario, options, &report);
-	return report.failed ? 1 : report.stopped ? 4 : 0;
 }
 
 /* Large scenarios are drawn where no search was asked for. */
@@ -182,24 +172,30 @@ options_for(const struct pw_explore_scenario *scenario, const struct pw_explore_
 	return result;
 }
 
-/* The worse of two. */
-static int
-worse(int a, int b)
+static void
+list(const char *name)
 {
-	static const int rank[] = { [0] = 0, [4] = 1, [1] = 2, [2] = 3 };
-	return rank[a] > rank[b] ? a : b;
+	for (size_t i = 0; i < SCENARIOS; i++) {
+		if (name == NULL || strcmp(name, scenarios[i]->name) == 0) {
+			(void) printf("%-32s %s\n", scenarios[i]->name, scenarios[i]->law);
+		}
+	}
 }
 
 int
 main(int argc, char **argv)
 {
-	struct settings settings = { .options = { .bound = 2, .stale = 1, .seed = 1, .depth = 3 } };
-	static const struct argp argp = { option_table, parse, NULL,
-		"Runs the engine's sources under every schedule with a bounded number of preemptions.", NULL, NULL,
-		NULL };
-	int status = 0;
-	bool found = false;
+	struct settings settings = {
+		.options = { .bound = BOUND_UNSET, .stale = 1, .seed = 1, .depth = 3 },
+		.jobs = 1,
+	};
+	static char doc[8192];
+	static const struct argp argp = { option_table, parse, NULL, doc, NULL, NULL, NULL };
+	static struct pw_table_entry entry[SCENARIOS * MODELS];
+	unsigned count = 0;
 
+	(void) snprintf(doc, sizeof(doc),
+	    "Runs the engine's sources under every schedule with a bounded number of preemptions.\v%s", pw_table_help);
 	argp_err_exit_status = 2;
 	(void) argp_parse(&argp, argc, argv, 0, NULL, &settings);
 	if (PW_INBOX_SLOTS != SLOTS_EXPECTED) {
@@ -207,33 +203,24 @@ main(int argc, char **argv)
 		    PW_INBOX_SLOTS, SLOTS_EXPECTED);
 		return 2;
 	}
-	pw_seam_install();
-	if (!settings.list) {
-		(void) printf("%-32s %-6s %-10s %5s %10s %10s %10s %7s %7s %10s\n", "scenario", "memory", "verdict", "bound",
-		    "schedules", "pruned", "states", "words", "deepest", "time");
+	if (settings.list) {
+		list(settings.scenario);
+		return 0;
 	}
 	for (size_t i = 0; i < SCENARIOS; i++) {
 		if (settings.scenario != NULL && strcmp(settings.scenario, scenarios[i]->name) != 0) {
 			continue;
 		}
-		found = true;
-		if (settings.list) {
-			(void) printf("%-32s %s\n", scenarios[i]->name, scenarios[i]->law);
-			continue;
-		}
 		struct pw_explore_options options = options_for(scenarios[i], &settings.options);
-		if (!settings.all) {
-			status = worse(status, run_one(scenarios[i], &options));
-			continue;
-		}
-		for (unsigned memory = PW_MEMORY_SC; memory <= PW_MEMORY_C11; memory++) {
-			options.memory = (enum pw_explore_memory) memory;
-			status = worse(status, run_one(scenarios[i], &options));
+		for (unsigned memory = 0; memory < (settings.all ? MODELS : 1); memory++) {
+			options.memory = settings.all ? (enum pw_explore_memory) memory : options.memory;
+			entry[count++] = (struct pw_table_entry){ scenarios[i], options };
 		}
 	}
-	if (!found) {
+	if (count == 0) {
 		(void) fprintf(stderr, "explore: no scenario '%s'; --list shows them\n", settings.scenario);
 		return 2;
 	}
-	return status;
+	pw_seam_install();
+	return pw_table_run(entry, count, settings.form, settings.jobs);
 }

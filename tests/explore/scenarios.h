@@ -65,7 +65,17 @@
 	X(skip_reap)                                                                                                 \
 	X(skip_waiter)                                                                                               \
 	X(timer_at_home)                                                                                             \
-	X(two_rounds)
+	X(two_rounds)                                                                                                \
+	X(fini_abort)                                                                                                \
+	X(fini_alloc)                                                                                                \
+	X(fini_callback)                                                                                             \
+	X(fini_reset)                                                                                                \
+	X(fini_start)                                                                                                \
+	X(fini_visit)                                                                                                \
+	X(lent_descriptor)                                                                                           \
+	X(lent_fini)                                                                                                 \
+	X(lent_stop)                                                                                                 \
+	X(start_once)
 
 #define PW_SCENARIO_DECLARE(NAME) extern const struct pw_explore_scenario pw_scenario_##NAME;
 PW_SCENARIOS(PW_SCENARIO_DECLARE)

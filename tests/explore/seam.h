@@ -13,6 +13,9 @@
 #define PW_SEAM_NEVER INT32_MIN
 extern int (*pw_seam_answer)(const struct pw_io *io);
 
+/* Sleeps until the descriptor of this poller (pw_poller.fd) is readable, or due_ns has come. */
+void pw_seam_poller_await(int poller_fd, uint64_t due_ns);
+
 /* The address stands for the sleepers on a word, not for memory. */
 bool pw_seam_is_futex_queue(const volatile void *address);
 

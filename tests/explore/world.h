@@ -53,8 +53,13 @@ struct pw_handle {
 	uint64_t result[PW_HANDLE_RESULTS]; /* of each callback */
 };
 
-/* setup: `shards` shards, none of them entered; their fibers must be the scenario's first, in order. */
+/* setup: `shards` shards; their fibers must be the scenario's first, in order. */
 void pw_world_setup(unsigned shards);
+/* The same; prepare is called in the first setup, when all is made, and before it is noted down as what every execution
+ * begins with. */
+void pw_world_setup_with(unsigned shards, void (*prepare)(void));
+/* What every shard here is run with. */
+void pw_world_settings(struct pw_shard_settings *settings);
 /* A shard's fiber. */
 void pw_world_shard(void);
 /* The same for a shard of the scenario's own. setup: what its thread does before its loop (a wheel is long to lay out,
