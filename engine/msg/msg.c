@@ -42,6 +42,7 @@
 #include "engine/msg/msg.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -531,6 +532,12 @@ nng_pipe
 nng_msg_get_pipe(const nng_msg *msg)
 {
 	return (nng_pipe){ .id = usable(msg, __func__) ? msg->pipe : 0 };
+}
+
+int
+nng_pipe_id(nng_pipe pipe)
+{
+	return pipe.id != 0 && pipe.id <= INT_MAX ? (int) pipe.id : -1;
 }
 
 /* Network byte order: the first byte is the highest. */

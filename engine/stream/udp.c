@@ -385,8 +385,11 @@ nng_udp_open(nng_udp **udpp, nng_sockaddr *sa)
 {
 	nng_err error;
 
-	if (udpp == NULL || sa == NULL) {
+	if (udpp == NULL) {
 		return NNG_EINVAL;
+	}
+	if (sa == NULL) {
+		return NNG_EADDRINVAL;
 	}
 	if (sa->s_family != NNG_AF_INET && sa->s_family != NNG_AF_INET6) {
 		return NNG_EADDRINVAL;

@@ -785,6 +785,8 @@ NNG_DECL nng_err nng_msg_header_chop_u64(nng_msg *msg, uint64_t *value) PINWHEEL
 /* nng_msg_set_pipe, nng_msg_get_pipe: the pipe, kept as it is given; a fresh message's id is 0. */
 NNG_DECL void nng_msg_set_pipe(nng_msg *msg, nng_pipe pipe) PINWHEEL_SYM(nng_msg_set_pipe);
 NNG_DECL nng_pipe nng_msg_get_pipe(const nng_msg *msg) PINWHEEL_SYM(nng_msg_get_pipe);
+/* nng_pipe_id: the pipe's id, a positive number; -1: none. */
+NNG_DECL int nng_pipe_id(nng_pipe pipe) PINWHEEL_SYM(nng_pipe_id);
 
 /* ---- Memory ------------------------------------------------------------------------------------------------ */
 
@@ -1307,7 +1309,8 @@ NNG_DECL const nng_sockaddr *nng_stream_self_addr(nng_stream *stream) PINWHEEL_S
  *             wait in a listener of socket:// already.
  *             No option is of type ms, size, uint64 or string: those forms answer one of the first four.
  * Source:     NNG 2.x's header and its chapters on streams, tcp, ipc and socket; nng_stream_set_* and *_get_addr from
- *             1.x, where 2.x has none. NNG answers a descriptor that is none with NNG_ECLOSED.
+ *             1.x, where 2.x has none. NNG answers a descriptor that is none with NNG_ECLOSED, and a dialer's local
+ *             address of NNG_AF_UNSPEC with NNG_EADDRINVAL.
  */
 NNG_DECL nng_err nng_stream_get_bool(nng_stream *stream, const char *name, bool *value)
     PINWHEEL_SYM(nng_stream_get_bool);
@@ -1442,8 +1445,8 @@ NNG_DECL nng_err nng_stream_listener_alloc_url(nng_stream_listener **listenerp, 
  * Context:    any thread; done in the caller. Does not block, unless the URL has a name that is not an address: that
  *             is looked up in the caller. Port 0: the system chooses, see NNG_OPT_BOUND_PORT. A listener of socket://
  *             needs no listen; one that NNG_OPT_LISTEN_FD was set of listens already.
- * Errors:     NNG_EADDRINUSE, NNG_EADDRINVAL (no such local address), NNG_EPERM, NNG_ENOFILES, NNG_ESTATE (listens
- *             already), NNG_ECLOSED, NNG_ESYSERR + errno.
+ * Errors:     NNG_EADDRINUSE, NNG_EADDRINVAL (no such local address), NNG_ENOENT (no such folder), NNG_EPERM,
+ *             NNG_ENOFILES, NNG_ESTATE (listens already), NNG_ECLOSED, NNG_ESYSERR + errno.
  */
 NNG_DECL nng_err nng_stream_listener_listen(nng_stream_listener *listener) PINWHEEL_SYM(nng_stream_listener_listen);
 
@@ -1522,8 +1525,8 @@ typedef struct nng_udp nng_udp;
  * Context:    any thread; starts the engine when nothing else has (R0), otherwise does not block.
  * Ownership:  *udpp is the caller's, until nng_udp_close; the address is read during the call only.
  * Effect:     *udpp is written on success only. Port 0: the system chooses, see nng_udp_sockname.
- * Errors:     NNG_EADDRINVAL (not an internet address, or none of this machine), NNG_EADDRINUSE, NNG_EPERM,
- *             NNG_ENOFILES, NNG_ENOMEM, NNG_EINVAL (NULL), NNG_ESYSERR + errno; and what nng_init returns.
+ * Errors:     NNG_EADDRINVAL (not an internet address, none of this machine, or NULL), NNG_EADDRINUSE, NNG_EPERM,
+ *             NNG_ENOFILES, NNG_ENOMEM, NNG_EINVAL (udpp is NULL), NNG_ESYSERR + errno; and what nng_init returns.
  * Source:     NNG 2.x's header.
  */
 NNG_DECL nng_err nng_udp_open(nng_udp **udpp, nng_sockaddr *sa) PINWHEEL_SYM(nng_udp_open);

@@ -121,7 +121,7 @@ static struct {
 	nng_aio *pinned[MANY];
 	nng_stream_listener *listeners[CROWD];
 	nng_stream_dialer *dialers[CROWD];
-	nng_stream *ends[2 * (CROWD + 2)]; /* of each connection the dialled one, then the accepted */
+	nng_stream *ends[3 * (CROWD + 2)]; /* of each connection the dialled one, then the accepted */
 	unsigned end_count;
 	nng_aio *aio; /* two that the steps use */
 	nng_aio *other;
@@ -500,6 +500,105 @@ run_transfers(void)
 	return NNG_OK;
 }
 
+/* A URL, a copy, a dialer and a listener made of it. */
+static nng_err
+run_urls(void)
+{
+	nng_url *url = NULL, *clone = NULL;
+	nng_stream_dialer *dialer = NULL;
+	nng_stream_listener *listener = NULL;
+	nng_err err = nng_url_parse(&url, "tcp://me.example:80");
+
+	err = err == NNG_OK ? nng_url_clone(&clone, url) : err;
+	err = err == NNG_OK ? nng_stream_dialer_alloc_url(&dialer, clone) : err;
+	err = err == NNG_OK ? nng_stream_listener_alloc_url(&listener, clone) : err;
+	nng_stream_listener_free(listener);
+	nng_stream_dialer_free(dialer);
+	nng_url_free(clone);
+	nng_url_free(url);
+	return err;
+}
+
+/* Descriptors that are given away become streams: more than a chunk of records holds. What was not taken is closed
+ * here. */
+static nng_err
+run_offers(void)
+{
+	nng_stream_listener *listener = NULL;
+	nng_err err = nng_stream_listener_alloc(&listener, "socket://");
+	unsigned before = world.end_count;
+
+	for (unsigned i = 0; i < CROWD && err == NNG_OK; i++) {
+		int fds[2];
+		if (nng_socket_pair(fds) != NNG_OK) {
+			return NNG_EINTERNAL;
+		}
+		(void) close(fds[1]);
+		err = nng_stream_listener_set_int(listener, NNG_OPT_SOCKET_FD, fds[0]);
+		if (err != NNG_OK) {
+			(void) close(fds[0]);
+			break;
+		}
+		nng_stream_listener_accept(listener, world.aio);
+		err = result_of(world.aio);
+		keep_end(world.aio, err);
+	}
+	drop_ends(before);
+	nng_stream_listener_free(listener);
+	return err;
+}
+
+/* ---- steps: UDP */
+
+static nng_err
+send_datagram(nng_udp *from, nng_udp *to)
+{
+	char out = 'x', in = 0;
+	nng_iov source = { &out, 1 }, target = { &in, 1 };
+	nng_sockaddr address, sender;
+
+	(void) nng_udp_sockname(to, &address);
+	(void) nng_aio_set_iov(world.aio, 1, &source);
+	(void) nng_aio_set_iov(world.other, 1, &target);
+	(void) nng_aio_set_input(world.aio, 0, &address);
+	(void) nng_aio_set_input(world.other, 0, &sender);
+	nng_udp_recv(to, world.other);
+	nng_udp_send(from, world.aio);
+	nng_err sent = result_of(world.aio);
+	if (sent != NNG_OK) {
+		nng_aio_cancel(world.other);
+	}
+	nng_err received = result_of(world.other);
+	(void) nng_aio_set_input(world.aio, 0, NULL);
+	(void) nng_aio_set_input(world.other, 0, NULL);
+	if (sent == NNG_OK && received == NNG_OK && in != out) {
+		return NNG_EINTERNAL;
+	}
+	return sent != NNG_OK ? sent : received;
+}
+
+/* A ring of sockets, each of which sends to the next one. */
+static nng_err
+run_udp(void)
+{
+	nng_sockaddr any = { .s_in = { .sa_family = NNG_AF_INET, .sa_addr = htonl(INADDR_LOOPBACK) } };
+	nng_udp *udp[CROWD];
+	nng_err err = NNG_OK;
+	unsigned made = 0;
+
+	while (made < CROWD && err == NNG_OK) {
+		err = nng_udp_open(&udp[made], &any);
+		made += err == NNG_OK;
+	}
+	for (unsigned i = 0; i < CROWD && err == NNG_OK; i++) {
+		err = send_datagram(udp[i], udp[(i + 1) % CROWD]);
+	}
+	while (made != 0) {
+		nng_udp_close(udp[--made]);
+	}
+	return err;
+}
+
 /* ---- steps: names */
 
 /* Answers each question of the socket: type A with 127.0.0.1, any other with nothing. Ends with an empty message. */
@@ -697,6 +796,9 @@ static const struct step engine_steps[] = {
 	{ "dialers", run_dialers, NULL },
 	{ "connections", run_connections, NULL },
 	{ "transfers", run_transfers, NULL },
+	{ "URLs", run_urls, NULL },
+	{ "descriptors given away", run_offers, NULL },
+	{ "datagrams", run_udp, NULL },
 	{ "a name", run_name, name_goes_on },
 	{ "another name", run_name, name_goes_on },
 	{ "release of streams", release_streams, NULL },
@@ -714,6 +816,8 @@ static const struct step engine_steps[] = {
 	{ "its dialers", run_dialers, NULL },
 	{ "its connections", run_connections, NULL },
 	{ "its transfers", run_transfers, NULL },
+	{ "its descriptors given away", run_offers, NULL },
+	{ "its datagrams", run_udp, NULL },
 	{ "a name there", run_name, name_goes_on },
 	{ "release of its streams", release_streams, NULL },
 	{ "end of the lent shard", run_fini, NULL },

@@ -90,6 +90,17 @@ fresh_bytes_are_zero(void **unused)
 	}
 }
 
+/* nng_pipe_id: "the pipe's id, a positive number; -1: none". */
+static void
+pipe_id_is_positive_or_none(void **unused)
+{
+	(void) unused;
+	assert_int_equal(nng_pipe_id((nng_pipe) NNG_PIPE_INITIALIZER), -1);
+	assert_int_equal(nng_pipe_id((nng_pipe){ .id = 1 }), 1);
+	assert_int_equal(nng_pipe_id((nng_pipe){ .id = INT_MAX }), INT_MAX);
+	assert_int_equal(nng_pipe_id((nng_pipe){ .id = (uint32_t) INT_MAX + 1 }), -1);
+}
+
 /* "makes a second message of the same body, header and pipe"; "the two are changed and freed independently". Method:
  * both ways round, short and long. */
 static void
@@ -462,6 +473,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_in_network_byte_order),
 		cmocka_unit_test(fresh_bytes_are_zero),
+		cmocka_unit_test(pipe_id_is_positive_or_none),
 		cmocka_unit_test(duplicate_is_the_same_and_its_own),
 		cmocka_unit_test(header_holds_64_bytes_where_it_stands),
 		TEST_RECORDED(null_message_is_misuse),

@@ -97,6 +97,7 @@ stream_wrong_options_have_their_codes(void **state)
 	assert_int_equal(nng_stream_listener_set_int(ends.listener, NNG_OPT_BOUND_PORT, 1), NNG_EREADONLY);
 	assert_int_equal(nng_stream_set_int(ends.dialed, NNG_OPT_BOUND_PORT, 1), NNG_EREADONLY);
 	assert_int_equal(nng_stream_dialer_get_int(ends.dialer, NNG_OPT_BOUND_PORT, &i), NNG_ENOTSUP);
+	assert_int_equal(nng_stream_listener_get_int(ends.listener, NNG_OPT_LISTEN_FD, &i), NNG_EWRITEONLY);
 	assert_int_equal(nng_stream_listener_alloc(&listener, "tcp://127.0.0.1:0"), NNG_OK);
 	assert_int_equal(nng_stream_listener_get_int(listener, NNG_OPT_BOUND_PORT, &i), NNG_ESTATE);
 	nng_stream_listener_free(listener);
@@ -104,7 +105,7 @@ stream_wrong_options_have_their_codes(void **state)
 	assert_int_equal(nng_stream_get_bool(ends.dialed, NNG_OPT_TCP_NODELAY, &b), NNG_ECLOSED);
 	assert_int_equal(nng_stream_set_bool(ends.dialed, NNG_OPT_TCP_NODELAY, true), NNG_ECLOSED);
 	assert_true(b && i == 7 && ms == 7 && size == 7 && u == 7 && strcmp(s, "7") == 0);
-	assert_int_equal(nng_stream_get_int(ends.accepted, NNG_OPT_BOUND_PORT, &i), NNG_OK);
+	assert_int_equal(nng_stream_get_int(ends.accepted, NNG_OPT_TCP_BOUND_PORT, &i), NNG_OK);
 	assert_int_equal(i, nng_sockaddr_port(nng_stream_self_addr(ends.accepted)));
 	ends_close(&ends);
 
@@ -170,6 +171,12 @@ static const struct expected {
 	{ NNG_OPT_PEER_GID, FORM_INT, { P | A | S, 0, 0 }, { 0, 0, 0 } },
 	{ NNG_OPT_PEER_PID, FORM_INT, { P | A | S, 0, 0 }, { 0, 0, 0 } },
 	{ NNG_OPT_PEER_ZONEID, FORM_INT, { 0, 0, 0 }, { 0, 0, 0 } },
+	/* their names in NNG 1.x */
+	{ NNG_OPT_TCP_BOUND_PORT, FORM_INT, { T, 0, T }, { 0, 0, 0 } },
+	{ NNG_OPT_IPC_PEER_UID, FORM_INT, { P | A | S, 0, 0 }, { 0, 0, 0 } },
+	{ NNG_OPT_IPC_PEER_GID, FORM_INT, { P | A | S, 0, 0 }, { 0, 0, 0 } },
+	{ NNG_OPT_IPC_PEER_PID, FORM_INT, { P | A | S, 0, 0 }, { 0, 0, 0 } },
+	{ NNG_OPT_IPC_PEER_ZONEID, FORM_INT, { 0, 0, 0 }, { 0, 0, 0 } },
 	{ "no-such-option", FORM_INT, { 0, 0, 0 }, { 0, 0, 0 } },
 	{ "", FORM_BOOL, { 0, 0, 0 }, { 0, 0, 0 } },
 };
@@ -285,7 +292,7 @@ expect_forms(void *object, enum class class, enum kind kind, const struct expect
 }
 
 /* "Wrong option, wrong type": every form of every option on every object gives the code of the table in nng.h, and
- * never anything else. Method: streams, dialers and listeners of all four kinds, 14 names, 7 types, get and set. */
+ * never anything else. Method: streams, dialers and listeners of all four kinds, 19 names, 7 types, get and set. */
 static void
 stream_options_are_those_of_the_table(void **state)
 {

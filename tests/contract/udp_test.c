@@ -462,7 +462,7 @@ udp_open_has_its_codes(void **state)
 	assert_int_equal(nng_udp_open(&udp, &path), NNG_EADDRINVAL);
 	assert_int_equal(nng_udp_open(&udp, &none), NNG_EADDRINVAL);
 	assert_int_equal(nng_udp_open(&udp, &strange), NNG_EADDRINVAL);
-	assert_int_equal(nng_udp_open(&udp, NULL), NNG_EINVAL);
+	assert_int_equal(nng_udp_open(&udp, NULL), NNG_EADDRINVAL);
 	assert_int_equal(nng_udp_open(NULL, &loopback), NNG_EINVAL);
 	nng_udp *first = udp_open(&loopback, &bound);
 	assert_int_equal(nng_udp_open(&udp, &bound), NNG_EADDRINUSE);

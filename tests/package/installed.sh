@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# installed.sh BUILD WORK CC: law: what `cmake --install` lays down serves programs through pkg-config and through
-# find_package, shared and static, leaves them their malloc, and names nothing nng that another package may own.
+# installed.sh BUILD SOURCE WORK CC: law: what `cmake --install` lays down serves programs through pkg-config and
+# through find_package, shared and static, and tests with a clock of their own, leaves them their malloc, and names
+# nothing nng that another package may own. The examples of SOURCE are such programs too.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-build=$1 work=$2 cc=$3
+build=$1 source=$2 work=$3 cc=$4
 prefix=$work/prefix
 
 rm -rf "$work"
@@ -37,6 +38,12 @@ done
 cmake -G Ninja -S "$here/consumer" -B "$work/consumer" -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$prefix" \
 	>"$work/configure.log"
 cmake --build "$work/consumer" -j 1 >"$work/build.log"
-for program in "$work"/consumer/hello_* "$work"/consumer/malloc_*; do
+for program in "$work"/consumer/hello_* "$work"/consumer/malloc_* "$work"/consumer/time_*; do
 	"$program"
 done
+
+cmake -G Ninja -S "$source/examples" -B "$work/examples" -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$prefix" \
+	-DCMAKE_C_FLAGS="-Wall -Wextra -Wpedantic -Werror" >"$work/examples.log"
+cmake --build "$work/examples" -j 1 >>"$work/examples.log"
+"$source/tests/example/output.sh" provider "$work/examples/provider"
+"$source/tests/example/output.sh" uv_loop "$work/examples/uv_loop"

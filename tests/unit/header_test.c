@@ -81,6 +81,7 @@ _Static_assert(IS(&nng_msg_header_trim_u16, int (*)(nng_msg *, uint16_t *)), "nn
 _Static_assert(IS(&nng_msg_chop_u64, int (*)(nng_msg *, uint64_t *)), "nng_msg_chop_u64");
 _Static_assert(IS(&nng_msg_set_pipe, void (*)(nng_msg *, nng_pipe)), "nng_msg_set_pipe");
 _Static_assert(IS(&nng_msg_get_pipe, nng_pipe(*)(const nng_msg *)), "nng_msg_get_pipe");
+_Static_assert(IS(&nng_pipe_id, int (*)(nng_pipe)), "nng_pipe_id");
 _Static_assert(IS(((nng_pipe) NNG_PIPE_INITIALIZER).id, uint32_t), "nng_pipe");
 _Static_assert(IS(&nng_free, void (*)(void *, size_t)), "nng_free");
 _Static_assert(IS(&nng_strdup, char *(*) (const char *) ), "nng_strdup");
