@@ -92,6 +92,9 @@ pw_io_begin(struct pw_poller *poller, struct pw_io *io)
 
 	io->in_flight = true;
 	io->cancel_wanted = false;
+	if (io->niov != 1) {
+		io->msg = (struct msghdr){ .msg_iov = io->iov, .msg_iovlen = io->niov };
+	}
 	poller->in_flight++;
 }
 
@@ -119,6 +122,31 @@ pw_io_deliver(struct pw_poller *poller, struct pw_io_queue *done, unsigned budge
 		io->on_done(io, io->result);
 	}
 	return count;
+}
+
+int
+pw_io_try_recv(struct pw_io *io)
+{
+	ssize_t n;
+
+	do {
+		n = io->niov == 1 ? recv(io->file->fd, io->iov[0].iov_base, io->iov[0].iov_len, MSG_DONTWAIT)
+				  : recvmsg(io->file->fd, &io->msg, MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : (int) n;
+}
+
+int
+pw_io_try_send(struct pw_io *io)
+{
+	const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+	ssize_t n;
+
+	do {
+		n = io->niov == 1 ? send(io->file->fd, io->iov[0].iov_base, io->iov[0].iov_len, flags)
+				  : sendmsg(io->file->fd, &io->msg, flags);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : (int) n;
 }
 
 int

@@ -45,23 +45,23 @@ struct pw_file;
 /* result: as above, or a negative errno value. */
 typedef void (*pw_io_done)(struct pw_io *io, int result);
 
+/* An operation of one buffer, the usual one, needs the first 64 bytes alone. */
 struct pw_io {
-	/* the caller sets these before submit */
+	/* the caller sets file, on_done, op, niov, iov, and the address, before submit; the rest is the poller's own */
 	struct pw_file *file;
 	pw_io_done on_done;
+	struct pw_io *next;
+	int result;
+	uint16_t generation;
 	uint8_t op; /* enum pw_io_op */
 	uint8_t niov;
-	struct iovec iov[PW_IO_IOV_MAX]; /* copied from the operation: the poller may change it */
-	struct sockaddr_storage address; /* PW_IO_CONNECT */
-	socklen_t address_size;
-	/* the poller's own */
+	uint8_t stage; /* enum pw_io_stage of poller_private.h */
 	bool in_flight;
 	bool cancel_wanted;
-	uint8_t stage; /* enum pw_io_stage of poller_private.h */
-	uint16_t generation;
-	int result;
-	struct pw_io *next;
+	struct iovec iov[PW_IO_IOV_MAX]; /* copied from the operation: the poller may change it */
 	struct msghdr msg;
+	socklen_t address_size;
+	struct sockaddr_storage address; /* PW_IO_CONNECT */
 };
 
 /* A descriptor and the two directions in which one operation at a time may be in flight: RECV, ACCEPT and
@@ -69,11 +69,14 @@ struct pw_io {
  * detach, never unmapped while the poller lives (a late readiness event may still look at it). */
 struct pw_file {
 	int fd; /* -1: not attached */
+	/* the poller's own */
+	bool attached;
+	bool watched;    /* io_uring: a watch of `in` is under way, of the generation `watch` */
+	bool drained;    /* io_uring: the next receive would find nothing, unless an edge has come since */
+	bool tells_rest; /* io_uring: a receive tells whether it has left something behind */
+	uint16_t watch;
 	struct pw_io in;
 	struct pw_io out;
-	/* the poller's own */
-	uint32_t events;
-	bool attached;
 };
 
 enum pw_poller_kind {
@@ -98,9 +101,9 @@ struct pw_poller_ops {
 
 struct pw_poller {
 	const struct pw_poller_ops *ops;
-	int fd;      /* readable when wait(0) would find something: see pw_poller_lend */
-	int bell_fd; /* the shard's, not ours */
-	void *state; /* the back end's */
+	int fd;             /* readable when wait(0) would find something: see pw_poller_lend */
+	int bell_fd;        /* the shard's, not ours */
+	void *state;        /* the back end's */
 	unsigned in_flight; /* operations submitted and not done */
 	char why[120];      /* for AUTO: why this back end ("io_uring refused: Operation not permitted") */
 };

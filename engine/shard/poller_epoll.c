@@ -61,31 +61,6 @@ state_of(const struct pw_poller *poller)
 
 /* The tries: one system call each, repeated only when it was interrupted. A result, or a negative errno value. */
 
-static int
-try_recv(struct pw_io *io)
-{
-	ssize_t n;
-
-	do {
-		n = io->niov == 1 ? recv(io->file->fd, io->iov[0].iov_base, io->iov[0].iov_len, MSG_DONTWAIT)
-				  : recvmsg(io->file->fd, &io->msg, MSG_DONTWAIT);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : (int) n;
-}
-
-static int
-try_send(struct pw_io *io)
-{
-	const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-	ssize_t n;
-
-	do {
-		n = io->niov == 1 ? send(io->file->fd, io->iov[0].iov_base, io->iov[0].iov_len, flags)
-				  : sendmsg(io->file->fd, &io->msg, flags);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : (int) n;
-}
-
 /* A connection that its peer gave up while it was in the backlog is nobody's error: take the next. */
 static int
 try_accept(struct pw_io *io)
@@ -130,9 +105,9 @@ try_io(struct pw_io *io)
 {
 	switch ((enum pw_io_op) io->op) {
 	case PW_IO_RECV:
-		return try_recv(io);
+		return pw_io_try_recv(io);
 	case PW_IO_SEND:
-		return try_send(io);
+		return pw_io_try_send(io);
 	case PW_IO_ACCEPT:
 		return try_accept(io);
 	case PW_IO_CONNECT:
@@ -235,7 +210,6 @@ static void
 epoll_submit(struct pw_poller *poller, struct pw_io *io)
 {
 	pw_io_begin(poller, io);
-	io->msg = (struct msghdr){ .msg_iov = io->iov, .msg_iovlen = io->niov };
 	attempt(state_of(poller), io);
 }
 

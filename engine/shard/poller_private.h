@@ -20,6 +20,7 @@ enum pw_io_stage {
 	PW_STAGE_IDLE = 0,
 	PW_STAGE_KERNEL,  /* io_uring: the operation itself is in the submission queue or in the kernel */
 	PW_STAGE_READY,   /* waits for its descriptor: for an edge of epoll, for a poll request of io_uring */
+	PW_STAGE_WATCH,   /* io_uring: a receive waits for an edge of its file's watch */
 	PW_STAGE_BACKOFF, /* a connect waits for its next try */
 	PW_STAGE_BACKLOG, /* io_uring: the kernel takes no submissions now; on the queue `backlog` */
 	PW_STAGE_DONE,    /* has its result; on the queue `done` */
@@ -74,6 +75,9 @@ void pw_io_begin(struct pw_poller *poller, struct pw_io *io);
 void pw_io_finish(struct pw_io_queue *done, struct pw_io *io, int result);
 /* Calls on_done for at most `budget` of the queue, oldest first; returns their number. */
 unsigned pw_io_deliver(struct pw_poller *poller, struct pw_io_queue *done, unsigned budget);
+/* One receive or send that does not wait, repeated only when it was interrupted: bytes, or a negative errno value. */
+int pw_io_try_recv(struct pw_io *io);
+int pw_io_try_send(struct pw_io *io);
 /* connect(2) on the non-blocking descriptor: 0, -EINPROGRESS (the answer comes with writability) or the error. */
 int pw_io_connect(const struct pw_io *io);
 

@@ -37,7 +37,7 @@
 #include "engine/shard/park.h"
 
 #define SPIN_FLOOR_NS UINT64_C(1000)
-#define SPIN_LOOK 32 /* relaxed looks at the inbox between two readings of the clock */
+#define SPIN_LOOK 32 /* looks at the inbox and at the poller's completions between two readings of the clock */
 
 int
 pw_shard_init(struct pw_shard *shard, const struct pw_shard_ops *ops)
@@ -271,14 +271,14 @@ pw_shard_next_ns(const struct pw_shard *shard)
 	return tick >= PW_NEVER_NS >> shard->tick_shift ? PW_NEVER_NS : tick << shard->tick_shift;
 }
 
-/* Looks for mail and due timers until `until_ns`. True: there is something. */
+/* Looks for mail, I/O and due timers until `until_ns`. True: there is something. */
 static bool
 spin(struct pw_shard *shard, uint64_t until_ns)
 {
 	uint64_t next_ns = pw_shard_next_ns(shard);
 	for (;;) {
 		for (int look = 0; look < SPIN_LOOK; look++) {
-			if (pw_inbox_ready(&shard->inbox)) {
+			if (pw_inbox_ready(&shard->inbox) || pw_poller_pending(&shard->poller)) {
 				return true;
 			}
 			pw_cpu_relax();

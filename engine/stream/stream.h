@@ -50,11 +50,11 @@ struct pw_dial {
 
 struct nng_stream {
 	struct pw_end end;
-	struct pw_file file;   /* fd: before publish the creator's; under a hold any thread reads it */
 	struct pw_op_queue in; /* the first one is the poller's, if the phase is OPEN */
 	struct pw_op_queue out;
 	enum pw_stream_phase phase;
 	enum pw_url_kind kind; /* constant from publish on */
+	struct pw_file file;   /* fd: before publish the creator's; under a hold any thread reads it */
 	struct pw_dial dial;
 	nng_sockaddr peer; /* constant once a consumer has the stream */
 	nng_sockaddr self;
