@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "bench/storm_ledger.h"
+#include "bench/storm/storm_ledger.h"
 
 #define NOW UINT64_C(1000000000)
 #define SEAT 1u

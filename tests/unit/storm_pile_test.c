@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "bench/storm_pile.h"
+#include "bench/storm/storm_pile.h"
 
 #define COUNT 1000u
 #define THREADS 4u

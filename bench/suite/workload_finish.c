@@ -5,14 +5,14 @@
  * A handle's callbacks never overlap and each is seen by the next, so a handle counts in plain memory of its own
  * cache line, whichever threads its callbacks come from.
  */
-#include "bench/workload.h"
+#include "bench/suite/workload.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
 
-#include "bench/countdown.h"
+#include "bench/suite/countdown.h"
 
 struct finish_run;
 

@@ -28,7 +28,7 @@
  *
  * Context: submit runs on any thread, on_cancel on the home shard, finish on any thread.
  */
-#include "bench/storm_provider.h"
+#include "bench/storm/storm_provider.h"
 
 #include <stdlib.h>
 

@@ -9,12 +9,12 @@
 
 #include <pthread.h>
 
-#include "bench/command.h"
-#include "bench/report.h"
-#include "bench/storm_fault.h"
-#include "bench/storm_ledger.h"
-#include "bench/storm_pile.h"
-#include "bench/storm_provider.h"
+#include "bench/command/command.h"
+#include "bench/command/report.h"
+#include "bench/storm/storm_fault.h"
+#include "bench/storm/storm_ledger.h"
+#include "bench/storm/storm_pile.h"
+#include "bench/storm/storm_provider.h"
 
 /* What is done how often. The first group are the forms an operation is started in, the second what threads do to
  * a seat they picked: weights within their group. The last are percentages. */

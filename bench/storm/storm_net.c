@@ -19,7 +19,7 @@
  *
  * Context: callbacks on shards; the peers' thread; open and close on the main thread.
  */
-#include "bench/storm.h"
+#include "bench/storm/storm.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

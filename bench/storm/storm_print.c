@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/storm.h"
+#include "bench/storm/storm.h"
 
 void
 pw_storm_print_head(void)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/command.h"
+#include "bench/command/command.h"
 
 static const struct subcommand {
 	const char *name;

@@ -37,8 +37,8 @@
 #include <string>
 #include <vector>
 
-#include "bench/ops.h"
-#include "bench/workload.h"
+#include "bench/suite/ops.h"
+#include "bench/suite/workload.h"
 
 namespace
 {

@@ -5,7 +5,7 @@
  * 1.x starts an operation by begin and defer. It has no event loop to choose: callbacks come from its own threads, so
  * `place` says nothing here, and `run` calls in the caller's thread.
  */
-#include "bench/ops.h"
+#include "bench/suite/ops.h"
 
 #include <nng/nng.h>
 

@@ -2,7 +2,7 @@
  *
  * storm_fault.c: see storm_fault.h.
  */
-#include "bench/storm_fault.h"
+#include "bench/storm/storm_fault.h"
 
 #include <errno.h>
 #include <stdatomic.h>

@@ -13,7 +13,7 @@
  * The handler sleeps wherever the thread is, inside a CAS loop as well as inside malloc; it touches nothing but its
  * time and a count. It is installed without SA_RESTART: who sleeps in the kernel is interrupted too.
  */
-#include "bench/storm.h"
+#include "bench/storm/storm.h"
 
 #include <errno.h>
 #include <sched.h>

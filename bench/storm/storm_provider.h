@@ -6,8 +6,8 @@
 #ifndef PINWHEEL_BENCH_STORM_PROVIDER_H
 #define PINWHEEL_BENCH_STORM_PROVIDER_H
 
-#include "bench/storm_ledger.h"
-#include "bench/storm_pile.h"
+#include "bench/storm/storm_ledger.h"
+#include "bench/storm/storm_pile.h"
 
 /* What the cancel function does. */
 enum pw_provider_manner {

@@ -7,13 +7,13 @@
  * whichever threads its callbacks come from. What a callback does depends on what the crowd is doing, `on_end`; it
  * is changed only while no callback is due.
  */
-#include "bench/workload.h"
+#include "bench/suite/workload.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "bench/countdown.h"
+#include "bench/suite/countdown.h"
 
 #define LONG_SLEEP_MS 600000 /* and as much again, at random */
 

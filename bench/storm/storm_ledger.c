@@ -40,7 +40,7 @@
  * The state is what the outside saw before the call; a cell is counted where that is certain enough: an end by the
  * reason that came with it, an abort or cancel without effect when the entry was the same after the call as before.
  */
-#include "bench/storm_ledger.h"
+#include "bench/storm/storm_ledger.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

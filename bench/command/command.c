@@ -2,7 +2,7 @@
  *
  * command.c: see command.h.
  */
-#include "bench/command.h"
+#include "bench/command/command.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -10,7 +10,7 @@
 #ifndef PINWHEEL_BENCH_WORKLOAD_H
 #define PINWHEEL_BENCH_WORKLOAD_H
 
-#include "bench/ops.h"
+#include "bench/suite/ops.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -27,7 +27,7 @@
 #include <liburing.h>
 #endif
 
-#include "bench/storm_fault.h"
+#include "bench/storm/storm_fault.h"
 
 #define SQ_ENTRIES_FEW 4u
 

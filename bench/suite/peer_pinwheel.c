@@ -4,7 +4,7 @@
  *
  * Operations are started by nng_aio_start, the 2.x form, on the shard itself where a workload asks for one loop.
  */
-#include "bench/ops.h"
+#include "bench/suite/ops.h"
 
 #include <pinwheel/pinwheel.h>
 

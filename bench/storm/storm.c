@@ -18,8 +18,8 @@
  * Limits: 2^28 aios, 64 threads, 128 threads and shards together, 2^36 operations on one seat. A completion is called
  * lost after STALL_S seconds in which nothing came.
  */
-#include "bench/storm.h"
-#include "bench/storm_foreign.h"
+#include "bench/storm/storm.h"
+#include "bench/storm/storm_foreign.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -2,7 +2,7 @@
  *
  * report.c: see report.h.
  */
-#include "bench/report.h"
+#include "bench/command/report.h"
 
 #include <inttypes.h>
 

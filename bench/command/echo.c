@@ -20,8 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/command.h"
-#include "bench/report.h"
+#include "bench/command/command.h"
+#include "bench/command/report.h"
 
 #define BUFFER_SIZE 65536u
 #define URLS_MAX 64u

@@ -19,8 +19,8 @@
  * No other sleep stands here, and nothing is retried until it succeeds: what cannot be had at once is left to whoever
  * has it.
  */
-#include "bench/storm.h"
-#include "bench/storm_foreign.h"
+#include "bench/storm/storm.h"
+#include "bench/storm/storm_foreign.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/command.h"
-#include "bench/report.h"
+#include "bench/command/command.h"
+#include "bench/command/report.h"
 
 static struct {
 	bool json;

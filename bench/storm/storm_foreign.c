@@ -8,13 +8,13 @@
  *
  * Context: load, open, close: the main thread; the rest any thread.
  */
-#include "bench/storm_foreign.h"
+#include "bench/storm/storm_foreign.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/command.h"
+#include "bench/command/command.h"
 
 static const struct pinwheel_provider *foreign;
 static void *foreign_self;

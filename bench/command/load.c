@@ -19,8 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/command.h"
-#include "bench/report.h"
+#include "bench/command/command.h"
+#include "bench/command/report.h"
 
 #define OPERATION_MS 10000
 #define CONNECTIONS_MAX 100000u
