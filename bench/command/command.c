@@ -4,11 +4,15 @@
  */
 #include "bench/command/command.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
 
 uint64_t
 pw_command_number(struct argp_state *state, const char *option, const char *text, uint64_t min, uint64_t max)
@@ -81,10 +85,83 @@ pw_engine_start(const struct pw_engine_options *engine)
 	config.idle = engine->idle;
 	config.poller = engine->poller;
 	config.on_thread_start = engine->on_thread_start;
+	config.tick_ns = getenv("PINWHEEL_TICK") == NULL ? engine->tick_ns : 0;
 	nng_err err = pinwheel_start(&config);
 	if (err != NNG_OK) {
 		fprintf(stderr, "pinwheel: the engine does not start: %s\n", nng_strerror(err));
 		return false;
 	}
+	return true;
+}
+
+int
+pw_command_shards(void)
+{
+	int threads = 0;
+
+	for (int i = 0; i < pinwheel_shard_count(); i++) {
+		struct pinwheel_shard_stats stats = { .size = sizeof(stats) };
+		threads += pinwheel_stats(i, &stats) == NNG_OK && !stats.lent;
+	}
+	return threads;
+}
+
+static uint64_t
+descriptors_open(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	uint64_t open = 0;
+
+	if (folder == NULL) {
+		return 0;
+	}
+	while (readdir(folder) != NULL) {
+		open++;
+	}
+	closedir(folder);
+	return open - 3; /* ".", ".." and the folder itself */
+}
+
+uint64_t
+pw_command_descriptors_left(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+		return 0;
+	}
+	struct rlimit raised = { limit.rlim_max, limit.rlim_max };
+	if (setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+		limit = raised;
+	}
+	uint64_t open = descriptors_open();
+	return limit.rlim_cur > open ? limit.rlim_cur - open : 0;
+}
+
+bool
+pw_command_usage_of(pid_t pid, struct pw_command_usage *usage)
+{
+	char path[64];
+	uint64_t pages;
+	clockid_t clock;
+	struct timespec used;
+
+	snprintf(path, sizeof(path), "/proc/%ld/statm", (long) pid);
+	FILE *file = fopen(path, "re");
+	if (file == NULL) {
+		return false;
+	}
+	int found = fscanf(file, "%*u %" SCNu64, &pages);
+	fclose(file);
+	int error = clock_getcpuclockid(pid, &clock);
+	if (found != 1 || error != 0) { /* it has just ended */
+		errno = error != 0 ? error : ESRCH;
+		return false;
+	}
+	if (clock_gettime(clock, &used) != 0) {
+		return false;
+	}
+	usage->rss_bytes = pages * (uint64_t) sysconf(_SC_PAGESIZE);
+	usage->cpu_ns = (uint64_t) used.tv_sec * UINT64_C(1000000000) + (uint64_t) used.tv_nsec;
 	return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * command.h: what the subcommands of `pinwheel` share: their entry points, the exit status, the options that
- * configure the engine, and numbers on a command line.
+ * configure the engine, numbers on a command line, and what the system says of a process.
  */
 #ifndef PINWHEEL_BENCH_COMMAND_H
 #define PINWHEEL_BENCH_COMMAND_H
@@ -9,6 +9,7 @@
 #include <argp.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <pinwheel/pinwheel.h>
 
@@ -32,7 +33,9 @@ struct pw_engine_options {
 	int shards;
 	enum pinwheel_idle idle;
 	enum pinwheel_poller poller;
-	pinwheel_thread_start_fn on_thread_start; /* not an option: what the subcommand wants to be called */
+	/* Not options: what the subcommand wants. */
+	pinwheel_thread_start_fn on_thread_start;
+	uint64_t tick_ns; /* unless the environment says another; 0: the engine's default */
 };
 extern const struct argp pw_engine_argp;
 
@@ -42,5 +45,18 @@ bool pw_engine_start(const struct pw_engine_options *options);
 /* A decimal number in [min, max], or a usage error that names the option; does not return then. */
 uint64_t pw_command_number(struct argp_state *state, const char *option, const char *text, uint64_t min,
     uint64_t max);
+
+/* The shards that have a thread: those that the application would have to poll are not among them. */
+int pw_command_shards(void);
+
+/* Raises the limit of descriptors as far as the system lets it; returns how many more this process can open. */
+uint64_t pw_command_descriptors_left(void);
+
+/* What a process has used so far. False: errno says why not. */
+struct pw_command_usage {
+	uint64_t rss_bytes; /* resident memory, the kernel's share for sockets not counted */
+	uint64_t cpu_ns;    /* of all its threads */
+};
+bool pw_command_usage_of(pid_t pid, struct pw_command_usage *usage);
 
 #endif

@@ -73,8 +73,8 @@ static const struct argp argp = {
 	"storm|echo|load|info [OPTION...]",
 	"pinwheel: asynchronous I/O handles on pinned event loops.\v"
 	"  storm   races every call of the aio interface against every other, and keeps a ledger\n"
-	"  echo    an echo service on TCP and Unix-domain sockets\n"
-	"  load    a load generator for it, with percentiles and verified content\n"
+	"  echo    an echo service on TCP, Unix-domain sockets and UDP\n"
+	"  load    a load generator for it, closed or open loop, with percentiles and verified content\n"
 	"  info    what the engine found on this machine, and every setting\n\n"
 	"`pinwheel storm --help` and so on describe each.\n"
 	"Exit status: 0 all well, 1 a promise was broken, 2 usage, 3 the machine does not allow it.",

@@ -57,21 +57,75 @@ pw_report_duration(uint64_t ns)
 	return text;
 }
 
+struct pw_report_text
+pw_report_size(uint64_t bytes)
+{
+	struct pw_report_text text;
+
+	if (bytes < 10 * 1024) {
+		snprintf(text.text, sizeof(text.text), "%" PRIu64 " bytes", bytes);
+	} else if (bytes < UINT64_C(10) << 20) {
+		snprintf(text.text, sizeof(text.text), "%.1f KiB", (double) bytes / 1024);
+	} else {
+		snprintf(text.text, sizeof(text.text), "%.1f MiB", (double) bytes / (1 << 20));
+	}
+	return text;
+}
+
+struct pw_quantiles
+pw_quantiles_of_summary(const struct pw_summary *summary)
+{
+	return (struct pw_quantiles){
+		.count = summary->count,
+		.mean_ns = summary->count != 0 ? summary->sum_ns / summary->count : 0,
+		.p50_ns = pw_summary_percentile_ns(summary, 50),
+		.p90_ns = pw_summary_percentile_ns(summary, 90),
+		.p99_ns = pw_summary_percentile_ns(summary, 99),
+		.p999_ns = pw_summary_percentile_ns(summary, 99.9),
+		.p9999_ns = pw_summary_percentile_ns(summary, 99.99),
+		.max_ns = summary->max_ns,
+	};
+}
+
+struct pw_quantiles
+pw_quantiles_of_latency(struct pw_latency *latency)
+{
+	uint64_t count = pw_load_relaxed_64(&latency->count);
+
+	return (struct pw_quantiles){
+		.count = count,
+		.mean_ns = count != 0 ? pw_load_relaxed_64(&latency->sum_ns) / count : 0,
+		.p50_ns = pw_latency_percentile_ns(latency, 50),
+		.p90_ns = pw_latency_percentile_ns(latency, 90),
+		.p99_ns = pw_latency_percentile_ns(latency, 99),
+		.p999_ns = pw_latency_percentile_ns(latency, 99.9),
+		.p9999_ns = pw_latency_percentile_ns(latency, 99.99),
+		.max_ns = pw_load_relaxed_64(&latency->max_ns),
+	};
+}
+
 void
 pw_report_latency_heading(FILE *out, const char *title)
 {
-	fprintf(out, "%-20s %12s %10s %10s %10s %10s %10s\n", title, "count", "p50", "p90", "p99", "p99.9", "max");
+	fprintf(out, "%-26s %12s %10s %10s %10s %10s %10s %10s\n", title, "count", "p50", "p90", "p99", "p99.9",
+	    "p99.99", "max");
+}
+
+void
+pw_report_quantiles(FILE *out, const char *name, const struct pw_quantiles *q)
+{
+	fprintf(out, "%-26s %12" PRIu64 " %10s %10s %10s %10s %10s %10s\n", name, q->count,
+	    pw_report_duration(q->p50_ns).text, pw_report_duration(q->p90_ns).text,
+	    pw_report_duration(q->p99_ns).text, pw_report_duration(q->p999_ns).text,
+	    pw_report_duration(q->p9999_ns).text, pw_report_duration(q->max_ns).text);
 }
 
 void
 pw_report_latency(FILE *out, const char *name, const struct pw_summary *summary)
 {
-	fprintf(out, "%-20s %12" PRIu64 " %10s %10s %10s %10s %10s\n", name, summary->count,
-	    pw_report_duration(pw_summary_percentile_ns(summary, 50)).text,
-	    pw_report_duration(pw_summary_percentile_ns(summary, 90)).text,
-	    pw_report_duration(pw_summary_percentile_ns(summary, 99)).text,
-	    pw_report_duration(pw_summary_percentile_ns(summary, 99.9)).text,
-	    pw_report_duration(summary->max_ns).text);
+	struct pw_quantiles quantiles = pw_quantiles_of_summary(summary);
+
+	pw_report_quantiles(out, name, &quantiles);
 }
 
 static void
@@ -162,14 +216,24 @@ pw_json_string(struct pw_json *json, const char *key, const char *value)
 }
 
 void
-pw_json_latency(struct pw_json *json, const char *key, const struct pw_summary *summary)
+pw_json_quantiles(struct pw_json *json, const char *key, const struct pw_quantiles *q)
 {
 	pw_json_open(json, key);
-	pw_json_number(json, "count", summary->count);
-	pw_json_number(json, "p50_ns", pw_summary_percentile_ns(summary, 50));
-	pw_json_number(json, "p90_ns", pw_summary_percentile_ns(summary, 90));
-	pw_json_number(json, "p99_ns", pw_summary_percentile_ns(summary, 99));
-	pw_json_number(json, "p999_ns", pw_summary_percentile_ns(summary, 99.9));
-	pw_json_number(json, "max_ns", summary->max_ns);
+	pw_json_number(json, "count", q->count);
+	pw_json_number(json, "mean_ns", q->mean_ns);
+	pw_json_number(json, "p50_ns", q->p50_ns);
+	pw_json_number(json, "p90_ns", q->p90_ns);
+	pw_json_number(json, "p99_ns", q->p99_ns);
+	pw_json_number(json, "p999_ns", q->p999_ns);
+	pw_json_number(json, "p9999_ns", q->p9999_ns);
+	pw_json_number(json, "max_ns", q->max_ns);
 	pw_json_close(json);
+}
+
+void
+pw_json_latency(struct pw_json *json, const char *key, const struct pw_summary *summary)
+{
+	struct pw_quantiles quantiles = pw_quantiles_of_summary(summary);
+
+	pw_json_quantiles(json, key, &quantiles);
 }

@@ -9,7 +9,7 @@
  *            every handle, until the engine has none left, nng_fini; then the ledger is balanced
  *
  * Faults (--fault, storm_fault.h) strike from the fill to the end, those of storm_imp.c during the race, with streams
- * beside it where they need some.
+ * beside it where they need some. The race goes on, AWAIT_FAULT_S at most, while one has not struck.
  *
  * A violation prints one line and ends the process at once, with 1: what has gone wrong inside cannot be trusted to
  * shut down. The seed steers what every thread intends; the interleaving is the machine's, so a seed makes a run
@@ -34,6 +34,9 @@
 
 #define STALL_S 60u
 #define SETTLE_S 120
+#define AWAIT_FAULT_S 30u
+#define SECONDS_DEFAULT 10u
+#define CANCELS_MAX UINT64_C(1000000000000)
 #define LATE_S 5u /* at the end: what has been due for longer is waited for as long as others complete */
 #define THREADS_MAX 64u
 #define RECORD_BYTES 300u /* what the engine takes for one aio, generously */
@@ -83,11 +86,12 @@ enum {
 	KEY_JSON,
 	KEY_FAULT,
 	KEY_PROVIDER,
+	KEY_CANCELS,
 };
 
 static const struct argp_option own_options[] = {
 	{ "aios", 'n', "N", 0, "Operations outstanding at all times (default 100000)", 0 },
-	{ "seconds", 't', "S", 0, "How long to race (default 10)", 0 },
+	{ "seconds", 't', "S", 0, "How long to race (default 10; with --cancels: until there are N)", 0 },
 	{ "seed", 'x', "X", 0, "What the threads intend (default: random, printed)", 0 },
 	{ "threads", 'j', "T", 0,
 	    "Racing threads, at least 2; every second one also makes the calls that wait (default 4)", 0 },
@@ -98,6 +102,10 @@ static const struct argp_option own_options[] = {
 	{ "require-matrix", KEY_MATRIX, NULL, 0, "Fail when a reachable cell of the winner matrix stays empty", 0 },
 	{ "json", KEY_JSON, NULL, 0, "Print the result as one JSON object", 0 },
 	{ "provider", KEY_PROVIDER, "FILE.so", 0, "Race the operations of this provider, see <pinwheel/test.h>", 0 },
+	{ "cancels", KEY_CANCELS, "N", 0,
+	    "Instead: a few handles that stay in the cache, and cancels that race a finish, a start, a deadline or "
+	    "another abort, until N of them have overlapped. Takes --seconds, --seed, --json and the engine's",
+	    0 },
 	{ "fault", KEY_FAULT, "NAME[=N]", 0,
 	    "Make this go wrong, at N of 1000 occasions; several times, or all. The run fails if it never struck",
 	    0 },
@@ -167,11 +175,48 @@ parse_mix(struct argp_state *state, const char *list)
 	free(copy);
 }
 
+/* The last option given that only the storm over many handles has, NULL: none. */
+static const char *storm_option;
+
+static void
+note_option(int key)
+{
+	switch (key) {
+	case 'n':
+	case 'j':
+	case 'm':
+	case KEY_MATRIX:
+	case KEY_FAULT:
+	case KEY_PROVIDER:
+		for (unsigned i = 0; i < OWN_OPTIONS; i++) {
+			storm_option = own_options[i].key == key ? own_options[i].name : storm_option;
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+/* Whether --cancels goes with the options that were given. */
+static void
+check_cancels(struct argp_state *state)
+{
+	struct pw_storm_options *o = &pw_storm.options;
+
+	if (o->cancels != 0 && storm_option != NULL) {
+		argp_error(state, "--cancels: --%s does not go with it", storm_option);
+	}
+	if (o->cancels == 0 && o->seconds == 0) {
+		o->seconds = SECONDS_DEFAULT;
+	}
+}
+
 static error_t
 parse(int key, char *arg, struct argp_state *state)
 {
 	struct pw_storm_options *o = &pw_storm.options;
 
+	note_option(key);
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &o->engine;
@@ -203,7 +248,11 @@ parse(int key, char *arg, struct argp_state *state)
 	case KEY_PROVIDER:
 		o->provider = arg;
 		return 0;
+	case KEY_CANCELS:
+		o->cancels = pw_command_number(state, "--cancels", arg, 1, CANCELS_MAX);
+		return 0;
 	case ARGP_KEY_END:
+		check_cancels(state);
 		if (o->provider != NULL && o->require_matrix) {
 			argp_error(state, "--require-matrix: its cells are those of the storm's own provider");
 		}
@@ -231,7 +280,6 @@ parse_options(int argc, char **argv)
 
 	list_options();
 	o->aios = 100000;
-	o->seconds = 10;
 	o->threads = 4;
 	memcpy(o->share, share_default, sizeof(o->share));
 	if (getrandom(&o->seed, sizeof(o->seed), 0) != (ssize_t) sizeof(o->seed)) {
@@ -579,6 +627,14 @@ await_blockers(void)
 	}
 }
 
+/* For the time asked, and for longer where a fault that was asked for is rare on this machine and has not struck. */
+static bool
+goes_on(uint64_t second)
+{
+	uint64_t asked = pw_storm.options.seconds;
+	return second <= asked || (second <= asked + AWAIT_FAULT_S && pw_fault_awaited());
+}
+
 static void
 race(void)
 {
@@ -595,7 +651,7 @@ race(void)
 		fprintf(stderr, "pinwheel storm: no thread for the faults\n");
 		exit(PW_EXIT_ENVIRONMENT);
 	}
-	for (uint64_t second = 1; second <= pw_storm.options.seconds; second++) {
+	for (uint64_t second = 1; goes_on(second); second++) {
 		uint64_t until_ns = start_ns + second * UINT64_C(1000000000);
 		uint64_t now_ns = pinwheel_clock_ns();
 		if (now_ns < until_ns && interrupted((long) (until_ns - now_ns))) {
@@ -836,6 +892,9 @@ pw_storm_command(int argc, char **argv)
 {
 	parse_options(argc, argv);
 	block_signals();
+	if (pw_storm.options.cancels != 0) {
+		return pw_storm_cancels();
+	}
 	int status = pw_storm.options.provider != NULL ? pw_foreign_load(pw_storm.options.provider) : PW_EXIT_OK;
 	if (status != PW_EXIT_OK) {
 		return status;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * storm.h: what the parts of `pinwheel storm` share: storm.c (the command and its phases), storm_race.c (what the
- * threads do), storm_imp.c and storm_net.c (what goes wrong meanwhile), storm_print.c (what is shown). The ledger,
- * the provider and the faults have their own headers.
+ * threads do), storm_imp.c and storm_net.c (what goes wrong meanwhile), storm_print.c (what is shown), storm_cancels.c
+ * and storm_cancels_run.c (another storm: nothing but raced cancels). The ledger, the provider and the faults have their own headers.
  */
 #ifndef PINWHEEL_BENCH_STORM_H
 #define PINWHEEL_BENCH_STORM_H
@@ -43,6 +43,7 @@ extern const char *const pw_storm_share_name[PW_STORM_SHARES];
 struct pw_storm_options {
 	uint32_t aios;
 	uint32_t seconds;
+	uint64_t cancels; /* 0: the storm; else so many raced cancels */
 	uint64_t seed;
 	unsigned threads;
 	uint32_t share[PW_STORM_SHARES];
@@ -138,6 +139,9 @@ void pw_storm_stop(struct pw_storm_worker *worker, uint32_t from, uint32_t to);
 void pw_storm_free(struct pw_storm_worker *worker, uint32_t from, uint32_t to);
 struct pw_provider_actor *pw_storm_actor(void);
 void pw_storm_be(struct pw_storm_worker *worker);
+
+/* storm_cancels_run.c. The exit status; the options are read, SIGINT and SIGTERM blocked. */
+int pw_storm_cancels(void);
 
 /* storm_print.c */
 void pw_storm_print_head(void);

@@ -183,14 +183,30 @@ pw_fault_hits(enum pw_fault fault)
 	return atomic_load_explicit(&faults[fault].hits, memory_order_relaxed);
 }
 
+static bool
+is_missed(enum pw_fault fault)
+{
+	return faults[fault].asked != PW_FAULT_NOT_ASKED && pw_fault_hits(fault) == 0;
+}
+
 enum pw_fault
 pw_fault_missed(void)
 {
 	unsigned i = 0;
 
-	while (
-	    i < PW_FAULT_COUNT && (faults[i].asked == PW_FAULT_NOT_ASKED || pw_fault_hits((enum pw_fault) i) != 0)) {
+	while (i < PW_FAULT_COUNT && !is_missed((enum pw_fault) i)) {
 		i++;
 	}
 	return (enum pw_fault) i;
+}
+
+bool
+pw_fault_awaited(void)
+{
+	for (unsigned i = 0; i < PW_FAULT_COUNT; i++) {
+		if (i != PW_FAULT_URING_REFUSED && is_missed((enum pw_fault) i)) {
+			return true;
+		}
+	}
+	return false;
 }

@@ -74,6 +74,8 @@ void pw_fault_struck(enum pw_fault fault, uint64_t times);
 uint64_t pw_fault_hits(enum pw_fault fault);
 /* The first one asked for that never struck; PW_FAULT_COUNT: none. */
 enum pw_fault pw_fault_missed(void);
+/* One that was asked for has not struck yet, and still may: io_uring is refused at the start or not at all. */
+bool pw_fault_awaited(void);
 
 /* storm_wrap.c: time stands still from `from_ns` to `to_ns` of the real clock, and is right again from then on. from_ns
  * is to lie so far ahead that every thread that reads a later time has seen this. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * countdown.h: callbacks that are still to come, counted down by whichever threads they come on; and the two clocks
- * that workloads read.
+ * countdown.h: callbacks that are still to come, counted down by whichever threads they come on; and what workloads
+ * share.
  *
  * Neighbouring items live on different loops, and a word that all loops change for each callback would be what is
  * measured. So each item counts down its own stripe, and the last of a stripe the whole.
@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bench/suite/workload.h"
 #include "engine/base/atomic.h"
 
 #define BENCH_STRIPES 16u
@@ -64,9 +65,13 @@ bench_countdown_caller(struct bench_countdown *countdown)
 
 #define BENCH_NS_PER_MS UINT64_C(1000000)
 #define BENCH_NS_PER_S UINT64_C(1000000000)
-#define BENCH_WAIT_MAX_NS (120 * BENCH_NS_PER_S) /* callbacks that have not come by then never will */
+#define BENCH_WAIT_MAX_NS (600 * BENCH_NS_PER_S) /* callbacks that have not come by then never will */
 
 /* False: it was not posted before the deadline. */
 bool bench_wait_until(sem_t *over, uint64_t deadline_ns);
+
+/* Around what is measured: processor time, and the counts of a library that counts. */
+void bench_measure_begin(const struct bench_ops *ops, struct bench_outcome *outcome);
+void bench_measure_end(const struct bench_ops *ops, struct bench_outcome *outcome);
 
 #endif

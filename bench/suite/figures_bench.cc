@@ -46,6 +46,7 @@ namespace
 constexpr uint32_t crowd_count = 1000000;
 constexpr int32_t burst_lead_ms = 5000; // doubled while a library needs longer to put all to sleep
 constexpr int32_t burst_lead_ms_max = 40000;
+constexpr int32_t burst_spread_ms = 1000;
 constexpr int32_t burst_limit_ms = 10000;
 constexpr unsigned idle_seconds = 10;
 
@@ -95,6 +96,8 @@ const Row rows[] = {
 	{ "F5 1 M far deadlines: CPU ms in 10 s", "F5_memory", "pinwheel_idle_cpu_ms", "nng_idle_cpu_ms",
 	    "pinwheel_idle_cpu_ms", "%.2f", Goal::at_most, 1, "none (< 1)" },
 };
+
+constexpr bench_setup all_loops = { 0, BENCH_IDLE_DEFAULT };
 
 const bench_ops *const peers[] = { &bench_pinwheel, &bench_nng };
 
@@ -147,7 +150,7 @@ run_pair(benchmark::State &state, Work work)
 bench_outcome
 finish(const bench_ops *ops, bench_driver driver)
 {
-	return bench_finish(ops, driver, 1024, ops == &bench_pinwheel ? 4000 : 500);
+	return bench_finish(ops, driver, 1024, ops == &bench_pinwheel ? 4000 : 500, -1);
 }
 
 void
@@ -169,7 +172,7 @@ crowd_of(const bench_ops *ops)
 	static std::map<const bench_ops *, bench_crowd *> crowds;
 	bench_crowd *&crowd = crowds[ops];
 	if (crowd == nullptr) {
-		crowd = bench_crowd_open(ops, BENCH_ONE_LOOP, crowd_count);
+		crowd = bench_crowd_open(ops, 0, crowd_count);
 		if (crowd != nullptr) {
 			bench_crowd_sleep(crowd);
 		}
@@ -192,7 +195,7 @@ crowds_ready(benchmark::State &state)
 bench_outcome
 churn(const bench_ops *ops, bench_crowd *crowd)
 {
-	return bench_crowd_churn(crowd, ops == &bench_pinwheel ? 2000000 : 400000, 1024);
+	return bench_crowd_churn(crowd, BENCH_AT_RANDOM, ops == &bench_pinwheel ? 2000000 : 400000, 1024);
 }
 
 void
@@ -279,7 +282,7 @@ churn_alone(const bench_ops *ops)
 memory_alone(const bench_ops *ops)
 {
 	bench_outcome outcome = {};
-	bench_crowd *crowd = bench_crowd_open(ops, BENCH_SPREAD, crowd_count);
+	bench_crowd *crowd = bench_crowd_open(ops, BENCH_LOOP_ANY, crowd_count);
 	outcome.error = "out of memory";
 	if (crowd != nullptr) {
 		bench_crowd_sleep(crowd);
@@ -295,11 +298,11 @@ memory_alone(const bench_ops *ops)
 burst_alone(const bench_ops *ops, int32_t lead_ms)
 {
 	bench_outcome outcome = {};
-	bench_crowd *crowd = bench_crowd_open(ops, BENCH_SPREAD, crowd_count);
+	bench_crowd *crowd = bench_crowd_open(ops, BENCH_LOOP_ANY, crowd_count);
 	outcome.error = "out of memory";
 	if (crowd != nullptr) {
 		bench_burst burst;
-		outcome = bench_crowd_burst(crowd, lead_ms, burst_limit_ms, &burst);
+		outcome = bench_crowd_burst(crowd, lead_ms, burst_spread_ms, burst_limit_ms, &burst);
 		if (burst.too_slow) {
 			std::printf("too_slow 1\n");
 			say_and_exit(outcome);
@@ -631,7 +634,7 @@ maybe_alone(const char *argument)
 				continue;
 			}
 			bool one_cpu = what == "churn" || what == "finish_by_last" || what == "finish_by_each";
-			if ((one_cpu && !keep_one_cpu()) || !ops->open()) {
+			if ((one_cpu && !keep_one_cpu()) || !ops->open(&all_loops)) {
 				std::exit(EXIT_FAILURE);
 			}
 			if (what == "churn") {
@@ -663,7 +666,7 @@ main(int argc, char **argv)
 		return 2;
 	}
 	for (const bench_ops *ops : peers) {
-		if (!ops->open()) {
+		if (!ops->open(&all_loops)) {
 			return 3;
 		}
 	}

@@ -2,22 +2,51 @@
  *
  * peer_pinwheel.c: ops.h on pinwheel, through its public headers alone.
  *
- * Operations are started by nng_aio_start, the 2.x form, on the shard itself where a workload asks for one loop.
+ * Operations are started by nng_aio_start, the 2.x form. A workload finishes and aborts an operation from one thread,
+ * and its deadline is far: so the provider here needs no lock of its own against a second finish.
  */
+#include "bench/suite/host.h"
 #include "bench/suite/ops.h"
 
 #include <pinwheel/pinwheel.h>
 
 #include <stdio.h>
 
-static bool
-open_pinwheel(void)
+static int
+cpus_of_loops(unsigned loops, char *text, size_t size)
 {
-	nng_err rv = pinwheel_start(NULL);
+	int used = 0;
+	text[0] = '\0';
+	for (unsigned i = 0; i < loops && i < bench_cpu_count() && (size_t) used < size; i++) {
+		used += snprintf(text + used, size - (size_t) used, "%s%d", i == 0 ? "" : ",", bench_cpu_of_loop(i));
+	}
+	return used;
+}
+
+static bool
+open_pinwheel(const struct bench_setup *setup)
+{
+	struct pinwheel_config config = PINWHEEL_CONFIG_INIT;
+	char cpus[1024];
+	if (setup->loops != 0) {
+		(void) cpus_of_loops(setup->loops, cpus, sizeof cpus);
+		config.cpus = cpus;
+		config.shards = (int) setup->loops;
+	}
+	if (setup->idle == BENCH_IDLE_SPIN) {
+		config.idle = PINWHEEL_IDLE_BUSY;
+	}
+	nng_err rv = pinwheel_start(&config);
 	if (rv != NNG_OK) {
 		(void) fprintf(stderr, "pinwheel: %s\n", nng_strerror(rv));
 	}
 	return rv == NNG_OK;
+}
+
+static void
+close_pinwheel(void)
+{
+	nng_fini();
 }
 
 static void
@@ -34,25 +63,31 @@ describe_pinwheel(char *text, size_t size)
 	}
 }
 
+static bool
+run_pinwheel(int loop, void (*function)(void *), void *arg)
+{
+	return pinwheel_run_on(loop, function, arg) == NNG_OK;
+}
+
 static void *
-alloc_pinwheel(enum bench_place place, void (*callback)(void *), void *arg)
+alloc_pinwheel(int loop, void (*callback)(void *), void *arg)
 {
 	static int next;
-	int shard = place == BENCH_ONE_LOOP ? 0 : next++ % pinwheel_shard_count();
+	int shard = loop == BENCH_LOOP_ANY ? next++ % pinwheel_shard_count() : loop;
 	nng_aio *aio;
 	return pinwheel_aio_alloc_on(&aio, shard, callback, arg) == NNG_OK ? aio : NULL;
 }
 
 static void
-free_pinwheel(void *aio)
+free_pinwheel(void *handle)
 {
-	nng_aio_free(aio);
+	nng_aio_free(handle);
 }
 
-static bool
-run_pinwheel(void (*function)(void *), void *arg)
+static void
+set_timeout_pinwheel(void *handle, int32_t timeout_ms)
 {
-	return pinwheel_run_on(0, function, arg) == NNG_OK;
+	nng_aio_set_timeout(handle, timeout_ms < 0 ? NNG_DURATION_INFINITE : timeout_ms);
 }
 
 static void
@@ -63,48 +98,63 @@ on_cancel(nng_aio *aio, void *arg, nng_err reason)
 }
 
 static bool
-start_pinwheel(void *aio)
+start_pinwheel(void *handle)
 {
-	return nng_aio_start(aio, on_cancel, NULL);
+	return nng_aio_start(handle, on_cancel, NULL);
+}
+
+static bool
+finish_pinwheel(void *handle)
+{
+	nng_aio_finish(handle, NNG_OK);
+	return true;
 }
 
 static void
-finish_pinwheel(void *aio)
+finish_outside_pinwheel(void *handle)
 {
-	nng_aio_finish(aio, NNG_OK);
+	nng_aio_finish(handle, NNG_OK);
 }
 
 static void
-sleep_pinwheel(void *aio, int32_t duration_ms)
+sleep_pinwheel(void *handle, int32_t duration_ms)
 {
-	nng_sleep_aio(duration_ms, aio);
+	nng_sleep_aio(duration_ms, handle);
 }
 
 static void
-cancel_pinwheel(void *aio)
+cancel_pinwheel(void *handle)
 {
-	nng_aio_cancel(aio);
+	nng_aio_cancel(handle);
 }
 
 static enum bench_result
-result_pinwheel(void *aio)
+result_pinwheel(void *handle)
 {
-	nng_err rv = nng_aio_result(aio);
-	return rv == NNG_OK ? BENCH_DONE : rv == NNG_ECANCELED ? BENCH_CANCELED : BENCH_FAILED;
+	nng_err rv = nng_aio_result(handle);
+	return rv == NNG_OK       ? BENCH_DONE
+	    : rv == NNG_ECANCELED ? BENCH_CANCELED
+	    : rv == NNG_ETIMEDOUT ? BENCH_TIMED_OUT
+				  : BENCH_FAILED;
 }
 
 const struct bench_ops bench_pinwheel = {
 	.name = "pinwheel",
-	.clock_step_ns = 0,
 	.one_thread = true,
+	.any_thread = true,
+	.loops_max = BENCH_LOOPS_MAX,
 	.open = open_pinwheel,
+	.close = close_pinwheel,
 	.describe = describe_pinwheel,
+	.run = run_pinwheel,
 	.alloc = alloc_pinwheel,
 	.free = free_pinwheel,
-	.run = run_pinwheel,
+	.set_timeout = set_timeout_pinwheel,
 	.start = start_pinwheel,
 	.finish = finish_pinwheel,
 	.sleep = sleep_pinwheel,
 	.cancel = cancel_pinwheel,
 	.result = result_pinwheel,
+	.finish_outside = finish_outside_pinwheel,
+	.cancel_outside = cancel_pinwheel,
 };

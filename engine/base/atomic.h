@@ -2,11 +2,12 @@
  *
  * atomic.h: every word that two threads share goes through the verbs of this file.
  *
- * What it is: named loads, stores and read-modify-writes, each with its order in its name, over one of three
+ * What it is: named loads, stores and read-modify-writes, each with its order in its name, over one of four
  * back ends chosen when the engine is compiled:
  *   PW_ATOMIC_CK       Concurrency Kit's ck_pr_* (what users run)
  *   PW_ATOMIC_C11      <stdatomic.h> (ThreadSanitizer does not see ck's inline assembly)
  *   PW_ATOMIC_EXPLORE  scheduling points of tests/explore (every access may be preempted there)
+ *   PW_ATOMIC_COUNT    <stdatomic.h>, counted (tests/counts holds what an operation costs)
  * What it is not: a lock, a queue, or a place for policy.
  *
  * A shared word is one of the types below, so that no plain access compiles by accident.
@@ -62,12 +63,14 @@
 
 #if defined(PW_ATOMIC_EXPLORE)
 #include "engine/base/atomic_explore.h"
+#elif defined(PW_ATOMIC_COUNT)
+#include "engine/base/atomic_count.h"
 #elif defined(PW_ATOMIC_C11)
 #include "engine/base/atomic_c11.h"
 #elif defined(PW_ATOMIC_CK)
 #include "engine/base/atomic_ck.h"
 #else
-#error "choose an atomic back end: PW_ATOMIC_CK, PW_ATOMIC_C11 or PW_ATOMIC_EXPLORE"
+#error "choose an atomic back end: PW_ATOMIC_CK, PW_ATOMIC_C11, PW_ATOMIC_EXPLORE or PW_ATOMIC_COUNT"
 #endif
 
 /* The verbs, for T in 64 (pw_a64), 32 (pw_a32), ptr (pw_aptr, void *):
