@@ -200,7 +200,7 @@ mark(nng_aio *aio, uint64_t bits, int reason)
 		} else if (after == word) {
 			return;
 		}
-	} while (!pw_cas_acq_rel_64(&aio->word, &word, after)); /* P3 */
+	} while (!pw_aio_cas(aio, &word, after)); /* P3 */
 	if (at_home) {
 		list_aborted(aio, after);
 	} else if ((after & ~word & PW_QUEUED) != 0) {
@@ -313,7 +313,7 @@ wait_idle(nng_aio *aio, const char *function, enum patience patience, uint64_t d
 			return true;
 		}
 		if ((word & PW_WAITERS) == 0) {
-			if (!pw_cas_acq_rel_64(&aio->word, &word, word | PW_WAITERS)) {
+			if (!pw_aio_cas(aio, &word, word | PW_WAITERS)) {
 				continue;
 			}
 			word |= PW_WAITERS;
@@ -396,7 +396,7 @@ reap(nng_aio *aio, const char *function)
 		} else if (!pw_word_busy(word) && (word & PW_TIMER) != 0) {
 			after |= PW_QUEUED; /* linked and idle: home must unlink it */
 		}
-	} while (!pw_cas_acq_rel_64(&aio->word, &word, after)); /* P4, P5 */
+	} while (!pw_aio_cas(aio, &word, after)); /* P4, P5 */
 	if ((after & ~word & PW_QUEUED) != 0) {
 		pw_aio_post_request(aio);
 	} else if (pw_word_releasable(after) && (after & PW_TIMER) == 0) {
@@ -438,7 +438,7 @@ claim_for_free(nng_aio *aio)
 		if (pw_word_abortable(word)) {
 			after = pw_word_aborted(after, NNG_ESTOPPED);
 		}
-	} while (!pw_cas_acq_rel_64(&aio->word, &word, after)); /* P3 */
+	} while (!pw_aio_cas(aio, &word, after)); /* P3 */
 	if ((after & ~word & PW_QUEUED) != 0) {
 		pw_aio_post_request(aio);
 	}
@@ -460,7 +460,7 @@ nng_aio_free(nng_aio *aio)
 	}
 	uint64_t word = pw_load_acquire_64(&aio->word); /* P5 */
 	while ((word & (PW_QUEUED | PW_TIMER)) != 0) {
-		if (pw_cas_acq_rel_64(&aio->word, &word, word | PW_DESTROY | PW_QUEUED)) { /* P4 */
+		if (pw_aio_cas(aio, &word, word | PW_DESTROY | PW_QUEUED)) { /* P4 */
 			if ((word & PW_QUEUED) == 0) {
 				pw_aio_post_request(aio);
 			}

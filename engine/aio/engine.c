@@ -306,7 +306,7 @@ close_slot(void *context, void *slot, uint32_t slot_number)
 			return;
 		}
 		after = (word & ~PW_EPOCH_MASK) | ((word + PW_EPOCH_ONE) & PW_EPOCH_MASK);
-	} while (!pw_cas_acq_rel_64(&aio->word, &word, after)); /* P12, carried by the word */
+	} while (!pw_aio_cas(aio, &word, after)); /* P12, carried by the word */
 }
 
 /* ---- what the one that shuts down does while it waits */

@@ -22,17 +22,21 @@
  *   I5  After the callback the word alone is looked at. If the handle was left for an operation that home will deliver,
  *       it is not released before that, and nothing is written; else one RMW makes it not busy, and after it the aio
  *       is touched again only if that RMW saw DESTROY with no other hold, in which case nobody else will.
+ *   I6  No visit finds a word that is releasable. Whoever sets DESTROY on a quiet word with TIMER sets QUEUED with it;
+ *       on a busy word, nobody but home makes it quiet (with FREEING no callback is skipped). So it becomes releasable
+ *       by an RMW of home that clears QUEUED or ends busy, and what does that releases it at once.
  *
  * The visit table (a timer came out of the wheel):
  *   DEFERRED, due               -> CANCELING with the operation's expiry reason, TIMER cleared; a cancel item on the
  *                                  timer node. A pending ABORT keeps its reason (its entry will find CANCELING).
  *                                  A sleep: DONE with that reason
  *   DEFERRED, not yet due       -> linked again at the real deadline (no deadline: TIMER cleared)
- *   IDLE, releasable            -> released
  *   any other word              -> TIMER cleared, nothing else; a racing start sees TIMER clear and arms, or wins
  *                                  the race, and then the visit starts over and links again
  */
 #include "engine/aio/home.h"
+
+#include <assert.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/compiler.h"
@@ -134,7 +138,7 @@ on_request_mail(struct pw_shard *shard, struct pw_node *node)
 		if (deferred && (word & PW_ABORT) != 0) {
 			bool call = pw_aio_fn(aio) != NULL; /* nothing to call: only the provider's finish ends it */
 			uint64_t after = pw_word_with_state(word, PW_CANCELING) & ~(PW_ARM | PW_QUEUED);
-			if (pw_cas_acq_rel_64(&aio->word, &word, after)) { /* P4 */
+			if (pw_aio_cas(aio, &word, after)) { /* P4 */
 				if (call) {
 					pw_shard_ready(shard, pw_mail_of(node, PW_KIND_REQUEST)); /* I3 */
 				}
@@ -149,7 +153,7 @@ on_request_mail(struct pw_shard *shard, struct pw_node *node)
 			link = deadline_ns != PW_NEVER_NS && (!linked || linked_too_late(shard, aio, deadline_ns));
 			after |= link ? PW_TIMER : 0;
 		}
-		if (!pw_cas_acq_rel_64(&aio->word, &word, after)) { /* P4 */
+		if (!pw_aio_cas(aio, &word, after)) { /* P4 */
 			continue;
 		}
 		if (link) {
@@ -188,7 +192,7 @@ on_expire(struct pw_shard *shard, uint32_t slot)
 			bool sleep = pw_aio_is_sleep(aio);
 			uint64_t after = sleep ? pw_word_ended(word, PW_DONE, reason)
 					       : pw_word_with_reason(pw_word_with_state(word, PW_CANCELING), reason);
-			if (!pw_cas_acq_rel_64(&aio->word, &word, after & ~PW_TIMER)) { /* P6 */
+			if (!pw_aio_cas(aio, &word, after & ~PW_TIMER)) { /* P6 */
 				continue;
 			}
 			pw_count_add(&shard->counters.expired, 1);
@@ -204,11 +208,8 @@ on_expire(struct pw_shard *shard, uint32_t slot)
 			pw_aio_link(shard, aio, false); /* I4: TIMER is still set, and true again */
 			return;
 		}
-		if (pw_word_releasable(word)) {
-			pw_aio_release(aio);
-			return;
-		}
-		if (pw_cas_acq_rel_64(&aio->word, &word, word & ~PW_TIMER)) { /* P6 */
+		assert(!pw_word_releasable(word)); /* I6 */
+		if (pw_aio_cas(aio, &word, word & ~PW_TIMER)) { /* P6 */
 			pw_count_add(&shard->counters.visits_stale, 1);
 			return;
 		}
@@ -279,7 +280,7 @@ end_delivery(nng_aio *aio, uint64_t delivered, uint64_t *word, uint64_t *after)
 			return false; /* I5 */
 		}
 		*after = pw_word_quiet(*after);
-	} while (!pw_cas_acq_rel_64(&aio->word, word, *after)); /* P5 */
+	} while (!pw_aio_cas(aio, word, *after)); /* P5 */
 	return true;
 }
 

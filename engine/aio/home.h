@@ -5,7 +5,10 @@
 #ifndef PINWHEEL_AIO_HOME_H
 #define PINWHEEL_AIO_HOME_H
 
+#include <assert.h>
+
 #include "engine/aio/aio.h"
+#include "engine/base/compiler.h"
 #include "engine/shard/fleet.h"
 
 /* The home shard's number; racy while the aio is idle (it may be moving), stable while an operation is under way. */
@@ -13,6 +16,15 @@ static inline unsigned
 pw_aio_home(const nng_aio *aio)
 {
 	return pw_load_relaxed_16(&aio->home) & PW_HOME_MASK;
+}
+
+/* How every change of a word is made, but for alloc's: acq_rel, failure acquire; each site names its pair. Builds with
+ * assertions hold each change against the table of word.h. */
+PW_INLINE bool
+pw_aio_cas(nng_aio *aio, uint64_t *word, uint64_t after)
+{
+	assert(pw_word_follows(*word, after));
+	return pw_cas_acq_rel_64(&aio->word, word, after);
 }
 
 /* The callback that the DONE of `word` stands for is on the home shard's stack. Any thread. False from another thread

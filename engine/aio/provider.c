@@ -15,8 +15,9 @@
  * request entry follows if QUEUED was clear. A later deadline costs nothing: home links again when the stale entry
  * comes out.
  *
- * How a finish works. The CAS to DONE carries the result. After it the aio belongs to the completion entry; `home`
- * is read before it, because after it the operation may be delivered and the aio started elsewhere.
+ * How a finish works. The CAS to DONE carries the result. After it the aio belongs to the completion entry, which the
+ * finisher posts: nothing else leads to delivery, so until it is posted nothing moves the aio. `home` is read before
+ * the CAS all the same, with the line that the CAS wants anyhow.
  *
  * A refused start is a completion like any other, posted from DONE, except in three cases, in which the word stays
  * IDLE with the reason: nng_aio_skip_callback asked for it; the caller is the handle's own callback delivering
@@ -198,10 +199,10 @@ refuse(nng_aio *aio, uint64_t *word, int reason, bool *skip)
 		if (skip != NULL) {
 			*skip = true; /* before the CAS: a waiter that it wakes may end the caller's frame */
 		}
-		return pw_cas_acq_rel_64(&aio->word, word, pw_word_refused(*word, PW_IDLE, reason)); /* P1 */
+		return pw_aio_cas(aio, word, pw_word_refused(*word, PW_IDLE, reason)); /* P1 */
 	}
 	unsigned home = pw_aio_home(aio);
-	if (!pw_cas_acq_rel_64(&aio->word, word, pw_word_refused(*word, PW_DONE, reason))) { /* P2 */
+	if (!pw_aio_cas(aio, word, pw_word_refused(*word, PW_DONE, reason))) { /* P2 */
 		return false;
 	}
 	if (self != NULL) {
@@ -226,7 +227,7 @@ nng_aio_reset(nng_aio *aio)
 		}
 		aio->count = 0;
 		aio->op_flags &= PW_OP_SKIP; /* reset does not withdraw the request */
-	} while (!pw_cas_acq_rel_64(&aio->word, &word, pw_word_begun(word, PW_OPEN))); /* P1 */
+	} while (!pw_aio_cas(aio, &word, pw_word_begun(word, PW_OPEN))); /* P1 */
 }
 
 bool
@@ -258,7 +259,7 @@ nng_aio_begin(nng_aio *aio)
 		pw_store_relaxed_64(&aio->deadline_ns, deadline_ns);
 		stamp_age(aio, near_ns(now_ns));
 		move_home(aio, word, pw_shard_self());
-		if (pw_cas_acq_rel_64(&aio->word, &word, pw_word_begun(word, PW_BUSY))) { /* P1 */
+		if (pw_aio_cas(aio, &word, pw_word_begun(word, PW_BUSY))) { /* P1 */
 			return true;
 		}
 	}
@@ -298,7 +299,7 @@ go_deferred(nng_aio *aio, uint64_t *word, uint64_t after, const struct deferral 
 	aio->fn_arg = d->arg;
 	pw_aio_set_fn(aio, d->fn);
 	pw_store_relaxed_64(&aio->deadline_ns, deadline_ns); /* relaxed: the CAS hands it over */
-	if (!pw_cas_acq_rel_64(&aio->word, word, after)) {     /* P1 */
+	if (!pw_aio_cas(aio, word, after)) {                 /* P1 */
 		return false;
 	}
 	if (link) { /* home is us: nobody else delivers this operation, so the wheel may be touched after the CAS */
@@ -468,11 +469,11 @@ pw_aio_finish(nng_aio *aio, nng_err result, size_t count)
 		if (skip != NULL) {
 			*skip = skips; /* before the CAS: what it wakes may end the asker's frame */
 		}
-		home = pw_aio_home(aio); /* before the CAS: the operation is still ours */
+		home = pw_aio_home(aio); /* the operation is ours: it stays */
 		after = skips || orphan
 		    ? pw_word_quiet(pw_word_ended(word, PW_IDLE, orphan ? NNG_ESTOPPED : result))
 		    : pw_word_ended(word, PW_DONE, result);
-	} while (!pw_cas_acq_rel_64(&aio->word, &word, after)); /* P2; not busy any more: P5 */
+	} while (!pw_aio_cas(aio, &word, after)); /* P2; not busy any more: P5 */
 
 	if (pw_word_state(after) == PW_DONE) {
 		pw_aio_post_done(aio, home);

@@ -224,4 +224,15 @@ pw_word_allowed(enum pw_state from, enum pw_state to)
 	return (to_mask[from] >> to & 1) != 0;
 }
 
+/* The same of whole words, one life of a slot long: LAP is turned by leaving DONE and by nothing else, and what is
+ * sticky stays. */
+static inline bool
+pw_word_follows(uint64_t word, uint64_t after)
+{
+	enum pw_state from = pw_word_state(word), to = pw_word_state(after);
+	bool left = pw_word_was_left(after, word);
+	bool sticks = (word & ~after & (PW_STOPPED | PW_FREEING | PW_DESTROY)) == 0;
+	return pw_word_allowed(from, to) && sticks && (left ? from == PW_DONE : from != PW_DONE || to == PW_DONE);
+}
+
 #endif

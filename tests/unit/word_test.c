@@ -341,6 +341,28 @@ word_allowed_is_the_table(void **unused)
 	}
 }
 
+/* Law: a change of a whole word is legal when its states are, LAP is turned exactly by leaving DONE, and nothing sticky is
+ * lost. Every pair of states, with each of these flags wrong. */
+static void
+word_follows_holds_the_flags_too(void **unused)
+{
+	static const uint64_t sticky[] = { PW_STOPPED, PW_FREEING, PW_DESTROY };
+	(void) unused;
+	for (unsigned from = 0; from < STATES; from++) {
+		for (unsigned to = 0; to < STATES; to++) {
+			bool allowed = pw_word_allowed((enum pw_state) from, (enum pw_state) to);
+			bool stays = from != PW_DONE || to == PW_DONE;
+			assert_int_equal(pw_word_follows(from, to), allowed && stays);
+			assert_int_equal(pw_word_follows(from, to | PW_LAP), allowed && from == PW_DONE);
+			assert_int_equal(pw_word_follows(from | PW_LAP, to), allowed && from == PW_DONE);
+			for (unsigned i = 0; i < sizeof sticky / sizeof sticky[0]; i++) {
+				assert_int_equal(pw_word_follows(from, to | sticky[i]), allowed && stays);
+				assert_false(pw_word_follows(from | sticky[i], to));
+			}
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -356,6 +378,7 @@ main(void)
 		cmocka_unit_test(word_quiet_advances_the_epoch_for_waiters_alone),
 		cmocka_unit_test(word_epochs_differ_until_they_wrap),
 		cmocka_unit_test(word_allowed_is_the_table),
+		cmocka_unit_test(word_follows_holds_the_flags_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
