@@ -29,6 +29,7 @@ struct pw_core {
 	unsigned fibers;
 	uint32_t execution;
 	bool races;      /* of the scenario: they are no failure */
+	const void *site; /* of the access that pw_explore_on_access is told of: a return address in its function */
 	bool incomplete; /* a word turned out to be shared: who handed over what by it is not known */
 };
 

@@ -778,6 +778,7 @@ leave_word(struct pw_word *word, struct pw_trace_line *line, bool wrote, uint64_
 {
 	line->value = value;
 	line->wrote = wrote;
+	pw_core.site = line->site;
 	note_touch(word, (unsigned) pw_core.self, wrote);
 	if (pw_explore_on_access != NULL) {
 		pw_explore_on_access(word->address, wrote && !line->waits);
@@ -1089,10 +1090,20 @@ pw_explore_frozen(unsigned index)
 	return m.fiber[index].state == FROZEN;
 }
 
+uint64_t
+pw_explore_learn(uint64_t value)
+{
+	if (pw_core.self != PW_NOBODY) {
+		struct fiber *fiber = &m.fiber[pw_core.self];
+		fiber->history = pw_core_mix(fiber->history, value);
+	}
+	return value;
+}
+
 bool
 pw_explore_sleeps(unsigned index)
 {
-	return m.fiber[index].state == BLOCKED;
+	return pw_explore_learn(m.fiber[index].state == BLOCKED) != 0;
 }
 
 bool

@@ -113,6 +113,9 @@ unsigned pw_explore_choose(unsigned count);
 bool pw_explore_join(unsigned index);
 /* The fiber sleeps. Not a step: what the scenario knows and no program could. */
 bool pw_explore_sleeps(unsigned index);
+/* The running fiber has come by this value without an access: what it does next may depend on it, and so states in which
+ * it has seen another are other states. Returns the value. */
+uint64_t pw_explore_learn(uint64_t value);
 /* The index of the running fiber, PW_EXPLORE_FIBERS outside. */
 unsigned pw_explore_self(void);
 /* setup, check: the fiber was frozen in this execution. */

@@ -33,6 +33,8 @@ static struct {
 	unsigned starts; /* the starter's, under its lock */
 } thread[THREADS_MAX];
 
+struct pw_plain pw_life_settings;
+
 static unsigned threads_wanted;
 static unsigned lent_wanted;
 
@@ -52,6 +54,7 @@ pw_config_load(struct pw_config *config, const struct pinwheel_config *given, ch
 	(void) given;
 	(void) environment;
 	(void) host;
+	pw_plain_write(&pw_life_settings, 1);
 	config->value[PW_SETTING_SHARDS] = threads_wanted;
 	config->value[PW_SETTING_LENT] = lent_wanted;
 	config->value[PW_SETTING_TICK] = UINT64_C(1) << pw_fleet.tick_shift;

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "tests/explore/explore.h"
+#include "tests/explore/plain.h"
 
 /* setup: a machine with so many shards that have a thread, and so many to be lent. Runs: they do, as after a start; else
  * no engine has run yet, and the first handle starts it. The fibers of the threads are the scenario's first, in order. */
@@ -21,6 +22,9 @@ void pw_life_setup(unsigned threads, unsigned lent, bool runs);
 void pw_life_thread(void);
 /* check: no engine runs, all its threads have ended, and so has every shard. */
 void pw_life_check_ended(void);
+
+/* What a start reads its configuration into, as it does into records: plain memory, for who finds the engine open. */
+extern struct pw_plain pw_life_settings;
 
 /* A thread that lends itself: sleeps until the descriptor of pinwheel_poll_fd is readable. */
 void pw_life_await(int descriptor);

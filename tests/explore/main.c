@@ -4,7 +4,7 @@
  *
  * Exit status: 0 every scenario passed and was explored to its end, 1 one failed (the trace and the replay string are
  * on stderr), 2 usage, or a scenario that cannot be explored, 4 none failed and one was stopped at a limit. Of several
- * the first of 2, 1, 4 that applies.
+ * the first of 2, 1, 4 that applies. With --rows: 0 every transition has occurred, 1 one has not.
  */
 #include <argp.h>
 #include <stdio.h>
@@ -13,6 +13,7 @@
 
 #include "engine/shard/inbox.h"
 #include "tests/explore/explore.h"
+#include "tests/explore/rows.h"
 #include "tests/explore/scenarios.h"
 #include "tests/explore/seam.h"
 #include "tests/explore/table.h"
@@ -39,10 +40,14 @@ struct settings {
 	unsigned jobs;
 	bool list;
 	bool all;
+	bool rows;
+	const char *notes; /* NULL: none */
 };
 
 enum option_key {
 	KEY_TSV = 0x100,
+	KEY_NOTES,
+	KEY_ROWS,
 };
 
 static const struct argp_option option_table[] = {
@@ -60,6 +65,9 @@ static const struct argp_option option_table[] = {
 	{ "all", 'a', NULL, 0, "The table: every scenario (or the one named) under every memory model", 0 },
 	{ "jobs", 'j', "N", 0, "N explorations at a time (default 1); the rows' order stays", 0 },
 	{ "tsv", KEY_TSV, NULL, 0, "Print the table for a machine, as described below", 0 },
+	{ "notes", KEY_NOTES, "FILE", 0, "Note in FILE which transitions of the state word occur", 0 },
+	{ "rows", KEY_ROWS, NULL, 0,
+	    "Explore nothing; print what is noted in FILE: where each transition occurred; it fails if one never did", 0 },
 	{ "list", 'l', NULL, 0, "List the scenarios and their laws", 0 },
 	{ 0 },
 };
@@ -140,6 +148,12 @@ parse(int key, char *arg, struct argp_state *state)
 		settings->jobs = (unsigned) number(arg, JOBS_MAX, state);
 		settings->jobs += settings->jobs == 0;
 		return 0;
+	case KEY_NOTES:
+		settings->notes = arg;
+		return 0;
+	case KEY_ROWS:
+		settings->rows = true;
+		return 0;
 	case KEY_TSV:
 		settings->form = PW_TABLE_TSV;
 		return 0;
@@ -153,6 +167,9 @@ parse(int key, char *arg, struct argp_state *state)
 		}
 		if (settings->options.replay != NULL && settings->scenario == NULL) {
 			argp_error(state, "--replay needs --scenario");
+		}
+		if (settings->rows && settings->notes == NULL) {
+			argp_error(state, "--rows needs --notes");
 		}
 		return 0;
 	default:
@@ -182,6 +199,12 @@ list(const char *name)
 	}
 }
 
+static const char *
+name_of(unsigned index)
+{
+	return scenarios[index]->name;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -207,6 +230,13 @@ main(int argc, char **argv)
 		list(settings.scenario);
 		return 0;
 	}
+	if (settings.notes != NULL && !pw_rows_open(settings.notes)) {
+		perror(settings.notes);
+		return 2;
+	}
+	if (settings.rows) {
+		return pw_rows_print(name_of, SCENARIOS) == 0 ? 0 : 1;
+	}
 	for (size_t i = 0; i < SCENARIOS; i++) {
 		if (settings.scenario != NULL && strcmp(settings.scenario, scenarios[i]->name) != 0) {
 			continue;
@@ -214,7 +244,7 @@ main(int argc, char **argv)
 		struct pw_explore_options options = options_for(scenarios[i], &settings.options);
 		for (unsigned memory = 0; memory < (settings.all ? MODELS : 1); memory++) {
 			options.memory = settings.all ? (enum pw_explore_memory) memory : options.memory;
-			entry[count++] = (struct pw_table_entry){ scenarios[i], options };
+			entry[count++] = (struct pw_table_entry){ scenarios[i], options, (unsigned) i };
 		}
 	}
 	if (count == 0) {

@@ -4,6 +4,8 @@
  */
 #include "tests/explore/plain.h"
 
+#include "tests/explore/race.h"
+
 void
 pw_plain_write(struct pw_plain *plain, uint64_t value)
 {
@@ -26,4 +28,10 @@ void
 pw_plain_write_right(struct pw_plain *plain)
 {
 	plain->right = 1;
+}
+
+void
+pw_plain_touch(const void *memory, size_t size, bool stores)
+{
+	pw_race_touch(memory, size, __builtin_return_address(0), stores);
 }

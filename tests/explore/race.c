@@ -163,6 +163,12 @@ plain(const void *memory, size_t size, const void *site, bool stores)
 	}
 }
 
+void
+pw_race_touch(const void *memory, size_t size, const void *site, bool stores)
+{
+	plain(memory, size, site, stores);
+}
+
 /* ---- what the compilers call */
 
 #define ACCESS(NAME, SIZE, STORES)                                                                                   \

@@ -11,4 +11,7 @@
 /* Before the first execution. False: out of memory. */
 bool pw_race_begin(void);
 
+/* A plain access to this memory, made at site. */
+void pw_race_touch(const void *memory, size_t size, const void *site, bool stores);
+
 #endif

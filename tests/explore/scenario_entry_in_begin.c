@@ -4,7 +4,7 @@
  * has an abort to remember, carries nothing out: the abort waits for defer, and calls the cancel function then, once.
  * (C3, C4; CONTRACT.md R12; DESIGN.md section 2: a request carries no operation.)
  *
- * Method: an operation is finished and awaited; then begin and defer. The aborter aborts twice, at any time. Where
+ * Method: an operation is finished and awaited; then reset, begin and defer. The aborter aborts twice, at any time. Where
  * the second operation was not aborted it is finished.
  */
 #include "tests/explore/world.h"
@@ -28,6 +28,7 @@ consume(void)
 	pw_handle_wait(&handle);
 	uint64_t before = pw_explore_get(&handle.cancels);
 	pw_handle_enter(&handle);
+	nng_aio_reset(handle.aio);
 	PW_EXPLORE_ASSERT(nng_aio_begin(handle.aio), "an idle handle refuses to begin");
 	nng_aio_defer(handle.aio, pw_handle_cancel, &handle);
 	pw_handle_leave(&handle, true);

@@ -7,6 +7,7 @@
  * Method: the engine runs, one shard with a thread. The consumer allocates, starts, finishes by itself, waits and frees,
  * beside nng_fini; then the engine that may have been started is ended too.
  */
+#include "engine/shard/fleet.h"
 #include "tests/explore/life.h"
 #include "tests/explore/world.h"
 
@@ -17,6 +18,8 @@ static void
 setup(void)
 {
 	pw_life_setup(1, 0, true);
+	nng_aio *slot = (nng_aio *) pw_fleet_nth(0)->arena.slabs->base;
+	pw_store_relaxed_64(&slot->word, PW_IDLE | PW_STOPPED | PW_FREEING); /* it has been a handle before */
 	worked = 0;
 }
 

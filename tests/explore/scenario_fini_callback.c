@@ -4,7 +4,7 @@
  * shard's thread has its callback as long as nng_fini waits for callbacks. (C1, C5; P12; engine.c, why calm is calm.)
  *
  * Method: the engine runs, one shard, two handles. The first one is reset and finished outside; each callback starts the
- * other handle, up to three in all. Beside it nng_fini. Both handles are freed after it.
+ * other handle, up to four operations in all. Beside it nng_fini. Both handles are freed after it.
  */
 #include "tests/explore/life.h"
 #include "tests/explore/world.h"
@@ -14,7 +14,7 @@ static struct pw_handle second;
 static uint64_t over;   /* ledger: nng_fini has returned */
 static uint64_t starts; /* ledger: made in callbacks */
 
-#define STARTS 2u
+#define STARTS 3u
 
 static void
 start_other(struct pw_handle *handle)

@@ -46,7 +46,7 @@ consume(void)
 	nng_aio_defer(second.aio, NULL, NULL);
 	(void) pw_explore_join(2);
 	uint64_t operations = 1;
-	if (pw_word_state(second.aio->word.v) == PW_DEFERRED) { /* it found the callback begun: R13 */
+	if (pw_word_state(pw_explore_learn(second.aio->word.v)) == PW_DEFERRED) { /* it found the callback begun: R13 */
 		pw_explore_event_wait(&told);
 		nng_aio_finish(second.aio, NNG_OK);
 		operations = 2;

@@ -20,6 +20,9 @@ static void
 live(void)
 {
 	unsigned i = pw_explore_self() - 1;
+	if (pinwheel_shard_count() != 0) { /* the other one has started it */
+		(void) pw_plain_read(&pw_life_settings);
+	}
 	pw_handle_open(&handle[i], i == 0 ? "first" : "second", NULL);
 	PW_EXPLORE_ASSERT(pw_handle_start(&handle[i]), "an idle handle refuses to start");
 	(void) pw_handle_finish(&handle[i], NNG_OK);

@@ -75,7 +75,12 @@
 	X(lent_descriptor)                                                                                           \
 	X(lent_fini)                                                                                                 \
 	X(lent_stop)                                                                                                 \
-	X(start_once)
+	X(start_once)                                                                                                \
+	X(callback_starts)                                                                                           \
+	X(reopen)                                                                                                    \
+	X(msg_shared)                                                                                                \
+	X(end_scan)                                                                                                  \
+	X(end_submit)
 
 #define PW_SCENARIO_DECLARE(NAME) extern const struct pw_explore_scenario pw_scenario_##NAME;
 PW_SCENARIOS(PW_SCENARIO_DECLARE)

@@ -23,6 +23,7 @@
 #include "engine/base/thread.h"
 #include "engine/shard/park.h"
 #include "tests/explore/explore.h"
+#include "tests/explore/plain.h"
 
 #define BELLS_MAX 8
 #define IOS_MAX 16
@@ -393,10 +394,12 @@ pw_seam_heap_zalloc(size_t count, size_t size)
 	return memory;
 }
 
-/* What is freed is not used again in this execution, so a touch after free finds what was left there. */
+/* What is freed is not used again in this execution, so a touch after free finds what was left there. To free is to
+ * store: what others have done there must be behind it. */
 void
 pw_seam_heap_free(void *memory, size_t size)
 {
+	pw_plain_touch(memory, size, true);
 	memset(memory, 0xdd, size);
 }
 

@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/explore/rows.h"
+
 #define ROW_SIZE 4096u /* PIPE_BUF: written at once */
 #define ENDED_SIZE 640u
 
@@ -160,6 +162,7 @@ explore(const struct pw_table_entry *e, enum pw_table_form form, int fd)
 	struct pw_explore_report report;
 	char row[ROW_SIZE];
 	int status = 2;
+	pw_rows_scenario(e->number);
 	if (pw_explore_run(e->scenario, &e->options, &report)) {
 		format_row(row, e, form, &report);
 		status = report.failed ? 1 : report.stopped ? 4 : 0;

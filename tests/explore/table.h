@@ -15,6 +15,7 @@ enum pw_table_form {
 struct pw_table_entry {
 	const struct pw_explore_scenario *scenario;
 	struct pw_explore_options options;
+	unsigned number; /* the scenario's, for rows.h */
 };
 
 /* Explores each entry, up to `jobs` of them at a time, each in a process of its own, so that one that crashes ends no

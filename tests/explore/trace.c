@@ -149,7 +149,8 @@ const char *
 pw_trace_function(const void *site, char *text, unsigned size)
 {
 	const char *name = symbol_of(site);
-	(void) snprintf(text, size, "%s", name[0] != '\0' ? name : "a function");
+	int length = (int) strcspn(name, "."); /* behind it: a part that the compiler has split off */
+	(void) snprintf(text, size, "%.*s", length != 0 ? length : 10, length != 0 ? name : "a function");
 	return text;
 }
 
@@ -179,7 +180,7 @@ print_line(FILE *out, const struct pw_trace_line *line, unsigned step, int width
 	int indent = line->fiber * width;
 	(void) fprintf(out, "%*u  %*s%-*s", STEP_WIDTH - 2, step, indent, "", fibers * width - indent, cell);
 	if (line->site != NULL) {
-		(void) fprintf(out, " %-*s %s", VERB_WIDTH, line->verb, symbol_of(line->site));
+		(void) fprintf(out, " %-*s %s", VERB_WIDTH, line->verb, pw_trace_function(line->site, where, sizeof(where)));
 	}
 	(void) fputc('\n', out);
 }

@@ -14,6 +14,8 @@
 
 #include "engine/base/misuse.h"
 #include "engine/shard/fleet.h"
+#include "tests/explore/core.h"
+#include "tests/explore/rows.h"
 #include "tests/explore/seam.h"
 
 #define SHARDS_MAX 2u
@@ -109,8 +111,12 @@ map_changed(unsigned shard, unsigned word, uint64_t map)
 /* What home alone may do to a word is done by the thread that is the home shard now: to set and clear TIMER, to clear
  * QUEUED and RUNNING. */
 static void
-word_changed(struct pw_handle *handle, uint64_t word)
+word_touched(struct pw_handle *handle, uint64_t word, bool wrote)
 {
+	if (wrote) {
+		pw_rows_note(handle->word, word, pw_core.site);
+	}
+	bool fresh = (handle->word & ~word & PW_FREEING) != 0; /* the slot's next life: alloc writes the whole word */
 	uint64_t homes = ((handle->word ^ word) & PW_TIMER) | (handle->word & ~word & (PW_QUEUED | PW_RUNNING));
 	enum pw_state from = pw_word_state(handle->word), to = pw_word_state(word);
 	bool left = from == PW_DONE && pw_word_was_left(word, handle->word);
@@ -120,7 +126,7 @@ word_changed(struct pw_handle *handle, uint64_t word)
 		pw_aio_lap(handle->aio, handle->word), "DONE is left and its callback is not on the stack");
 	PW_EXPLORE_ASSERT((~handle->word & word & PW_RUNNING) == 0 || left, "RUNNING comes without DONE being left");
 	unsigned home = handle->aio->home.v & PW_HOME_MASK;
-	PW_EXPLORE_ASSERT(homes == 0 || pw_shard_self() == pw_fleet_shard(home),
+	PW_EXPLORE_ASSERT(homes == 0 || fresh || pw_shard_self() == pw_fleet_shard(home),
 	    "fiber %u does home's work, and home is shard %u", pw_explore_self(), home);
 	handle->word = word;
 	handle->seen |= word;
@@ -140,7 +146,7 @@ on_access(const volatile void *address, bool wrote)
 	uintptr_t at = (uintptr_t) address;
 	for (unsigned i = 0; i < watched_count; i++) {
 		if (address == &watched[i]->aio->word) {
-			word_changed(watched[i], watched[i]->aio->word.v);
+			word_touched(watched[i], watched[i]->aio->word.v, wrote);
 		}
 	}
 	if (pw_seam_is_futex_queue(address)) {
@@ -415,6 +421,7 @@ pw_handle_cancel(nng_aio *aio, void *arg, nng_err reason)
 {
 	struct pw_handle *handle = arg;
 	PW_EXPLORE_ASSERT(aio == handle->aio, "the cancel function is given another handle");
+	PW_EXPLORE_ASSERT(reason != NNG_OK, "the cancel function is given no reason");
 	PW_EXPLORE_ASSERT(pw_explore_get(&handle->calling) == 0, "the cancel function runs inside the callback");
 	PW_EXPLORE_ASSERT(pw_explore_get(&handle->canceled) == 0,
 	    "the cancel function is called twice for one operation");
@@ -473,13 +480,13 @@ pw_handle_free(struct pw_handle *handle)
 uint64_t
 pw_handle_peek(const struct pw_handle *handle)
 {
-	return handle->aio->word.v;
+	return pw_explore_learn(handle->aio->word.v);
 }
 
 uint64_t
 pw_handle_seen(const struct pw_handle *handle)
 {
-	return handle->seen;
+	return pw_explore_learn(handle->seen);
 }
 
 void

@@ -90,9 +90,10 @@ bool pw_handle_finish(struct pw_handle *handle, nng_err result);
 void pw_handle_wait(struct pw_handle *handle);
 void pw_handle_stop(struct pw_handle *handle);
 void pw_handle_free(struct pw_handle *handle);
-/* The word as it is, not a step: what the scenario knows and no program could. */
+/* The word as it is, and all flags that it has had since setup: not steps; what the scenario knows and no program could.
+ * In a fiber always by these, never by the fields: what flows on, into the ledger or a decision, the search must know
+ * of (pw_explore_learn). */
 uint64_t pw_handle_peek(const struct pw_handle *handle);
-/* All flags that the word has had since setup. Not a step, likewise. */
 uint64_t pw_handle_seen(const struct pw_handle *handle);
 /* check: every accepted operation and every refusal had its callback. */
 void pw_handle_check(const struct pw_handle *handle);
