@@ -67,8 +67,8 @@ struct pw_end_kind {
 	void (*on_scan)(struct pw_end *end);
 	/* CLOSE was set: end what is pending. Called once or more often. */
 	void (*on_close)(struct pw_end *end);
-	/* After on_close: is nothing pending, and nothing in the kernel? Then lets go of everything but the
-	 * descriptor. */
+	/* CLOSE is set; on_close has run, or is still to come: is nothing pending, and nothing in the kernel? Then lets go
+	 * of everything but the descriptor. */
 	bool (*on_settle)(struct pw_end *end);
 	/* Closes the descriptor, if there is one. The shard, or the last thread that held it. */
 	void (*on_unhold)(struct pw_end *end);
