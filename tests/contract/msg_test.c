@@ -7,6 +7,8 @@
  */
 #include "tests/contract/contract.h"
 
+#include <limits.h>
+
 #include "engine/base/thread.h"
 #include "engine/msg/msg.h"
 #include "engine/shard/arena.h"
