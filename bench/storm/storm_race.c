@@ -484,16 +484,19 @@ after_submit(struct pw_storm_worker *worker, struct pw_provider_request *request
  * of operation `inside`, from there. Returns the operation if it has ended at once, without a callback, and the
  * right is the caller's again; else 0, and the seat is somebody else's. */
 static uint64_t
-start(struct pw_storm_worker *worker, uint32_t index, nng_aio *aio, uint64_t inside, nng_err inside_result)
+start(struct pw_storm_worker *worker, uint32_t index, uint64_t inside, nng_err inside_result)
 {
 	struct pw_storm_seat *seat = &pw_storm.seats[index];
-	struct pw_provider_request request = { .index = index, .aio = aio };
+	struct pw_provider_request request = { .index = index };
 	uint64_t operation = pw_ledger_take(&pw_storm.ledger, index, inside);
 	bool skipped = false;
 
 	if (operation == 0) {
 		return 0;
 	}
+	/* Not before: a callback that has the right may reap its handle and set another one on the seat, beside starters. */
+	nng_aio *aio = atomic_load(&seat->aio);
+	request.aio = aio;
 	atomic_store_explicit(&worker->actor.hot, index + 1, memory_order_relaxed);
 	pw_ledger_kept(&pw_storm.ledger, index, nng_aio_result(aio));
 	request.operation = operation;
@@ -737,7 +740,7 @@ start_idle(struct pw_storm_worker *worker, uint32_t index)
 	if (!hold(index, PW_STORM_STARTER)) {
 		return; /* whoever holds it alone puts it back */
 	}
-	uint64_t operation = start(worker, index, atomic_load(&pw_storm.seats[index].aio), 0, NNG_OK);
+	uint64_t operation = start(worker, index, 0, NNG_OK);
 	if (operation != 0) {
 		pw_ledger_release(&pw_storm.ledger, index, operation);
 		leave_idle(index);
@@ -826,7 +829,7 @@ act_inside(struct pw_storm_worker *worker, uint32_t index, nng_aio *aio, uint64_
 		break;
 	}
 	for (int again = 0; again < 3 && operation != 0 && !pressed && percent(worker, PW_STORM_RESUBMIT); again++) {
-		operation = start(worker, index, aio, operation, result);
+		operation = start(worker, index, operation, result);
 	}
 	if (operation == 0 && roll(worker, 32) == 0) {
 		abort_held(worker, index, aio);
