@@ -46,7 +46,7 @@ add_all()
 			bench_order order = each.order;
 			suite::Options options;
 			bool nng = ops == &bench_nng; // a million of its handles take long to make and to end
-			options.rounds_max = suite::quick() ? (nng ? 0 : 1) : (nng ? 3 : 7);
+			options.rounds_max = suite::quick() ? (nng ? 0 : 1) : (nng ? 3 : 5);
 			suite::add(
 			    std::string("B5/outstanding:1M,order:") + each.name, *ops,
 			    [order](const bench_ops &library) { return request(library, order); }, options);
