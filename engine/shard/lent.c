@@ -7,8 +7,8 @@
  * parked the inbox (so senders ring again) and set the timer, in this order: what comes later makes it readable.
  *
  * One thread per shard: `up` says whose. NOT: nobody's; OPENING: claimed, by compare-and-swap, and being opened by the
- * claimer; RUNNING: his, until nng_fini sets the phase END and his next poll ends it. nng_fini claims those that are
- * nobody's, under the same rule.
+ * claimer; RUNNING: his, until nng_fini sets the phase END and a poll of his that leaves nothing to do ends it.
+ * nng_fini claims those that are nobody's, under the same rule.
  *
  * Between polls the lending thread is an outside thread: what it starts or finishes goes through the inbox and
  * rings the bell, like anybody's, so the descriptor tells of it.
